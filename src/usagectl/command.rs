@@ -10,7 +10,7 @@ use crate::deployment::redrive;
 use crate::deployment::{backfill, cost, doctor, tune};
 use crate::event::{explain, invoke};
 use crate::indicators;
-use crate::laptop::{bench, faults, local, serve, simulate};
+use crate::laptop::{bench, faults, local, serve, simulate, traces};
 use crate::ledger;
 use crate::results::{cat, compact, export, reconcile, snapshots, usage};
 use crate::schema;
@@ -42,6 +42,7 @@ enum Command {
     Pipeline(schema::Pipelines),
     Serve(serve::Serve),
     Simulate(simulate::Simulate),
+    Traces(traces::Traces),
     Reconcile(reconcile::Reconcile),
     Redrive(Box<redrive::Redrive>),
     #[cfg(feature = "deployment")]
@@ -70,6 +71,7 @@ Examples:
   usagectl snapshots --plot amount          Plot what was counted
   usagectl cat data-pipeline/avro/order/    Print what was archived
   usagectl simulate orders                  Write load to a running table
+  usagectl traces                           Print the traces of a local run as waterfalls
   usagectl reconcile                        Check that everything was counted exactly once
   usagectl why 7 orders 2026-11 --local     Show the records behind a number
   usagectl alerts --local --firing          List who has reached a limit
@@ -86,7 +88,10 @@ Exit codes:
 /// Runs the command on the command line and returns its exit code.
 pub async fn run() -> ExitCode {
     let Cli { command, mut options } = Cli::parse();
-    console::log_to_stderr(&options);
+    // With --otlp, a local run starts logging itself.
+    if !matches!(&command, Command::Local(local) if local.exports()) {
+        console::log_to_stderr(&options);
+    }
     // `local` and `serve` start their own services; other commands use those of a running one.
     if !matches!(command, Command::Local(_) | Command::Serve(_)) {
         running::join(&mut options);
@@ -107,6 +112,7 @@ pub async fn run() -> ExitCode {
         Command::Pipeline(command) => command.run(&options),
         Command::Serve(command) => command.run(&options).await,
         Command::Simulate(command) => command.run(&options).await,
+        Command::Traces(command) => command.run(&options).await,
         Command::Reconcile(command) => command.run(&options).await,
         Command::Redrive(command) => command.run(&options).await,
         #[cfg(feature = "deployment")]
