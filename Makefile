@@ -28,6 +28,8 @@ CROSS := $(filter-out $(HOST_ARCH),$(ARCH))
 # Debian's compiler, which includes the library for arm64. It exists only after `make arm64` has unpacked it.
 DEBIAN_RUSTC := $(if $(filter arm64,$(CROSS)),$(abspath $(wildcard .tools/arm64/rustc)))
 LAMBDA_BUILD := $(if $(DEBIAN_RUSTC),RUSTC=$(DEBIAN_RUSTC) )cargo lambda build --release --skip-target-check
+# OTEL=1 builds the function with OpenTelemetry. Its backtraces then have the names of functions, which takes their symbols.
+OTEL ?=
 # The stack for deploy, destroy, and logs. Must be lowercase, because the Athena database has the same name.
 STACK ?= usage-aggregator
 # The answers from the first deployment of STACK. sam keeps the parameters of a deployed stack, but not those of a first deployment
@@ -182,8 +184,8 @@ usagectl: ## build usagectl, optimized, and print its path (5 to 15 minutes the 
 build-compact: .venv/made ## build the function that compacts the archive for deployment (ARCH=arm64 or x86_64)
 	$(LAMBDA_BUILD) --package usage-compact --bin usage-compact $(if $(CROSS),--$(subst _,-,$(ARCH)))
 
-build: .venv/made ## build the function for deployment (ARCH=arm64 or x86_64)
-	$(LAMBDA_BUILD) --package usage-aggregator --bin usage-aggregator $(if $(CROSS),--$(subst _,-,$(ARCH)))
+build: .venv/made ## build the function for deployment (ARCH=arm64 or x86_64; OTEL=1 adds OpenTelemetry)
+	$(if $(OTEL),CARGO_PROFILE_RELEASE_STRIP=debuginfo )$(LAMBDA_BUILD) --package usage-aggregator --bin usage-aggregator $(if $(OTEL),--features otel) $(if $(CROSS),--$(subst _,-,$(ARCH)))
 
 arm64: .venv/made ## build for arm64 with Debian's Rust and run the result under qemu; needs apt, but not root
 	tests/arm64.sh
@@ -216,7 +218,7 @@ SAM_DEPLOY = .venv-lint/bin/sam deploy --config-file $(CURDIR)/$(ANSWERS) --stac
     $(if $(wildcard $(ANSWERS)),,--guided || { rm -f $(ANSWERS); exit 1; })
 
 deploy: $(if $(filter unchecked,$(SCHEMAS)),,$(if $(PIPELINE_DIR),checked-pipeline,schemas)) .venv/made .venv-lint/made ## check the pipeline, build, and deploy the stack STACK; prompts for the parameters the first time (PIPELINE_DIR=path/to/mine)
-	$(if $(PIPELINE_DIR),$(MAKE) --no-print-directory package,ARCH=$(ARCH) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH))
+	$(if $(PIPELINE_DIR),$(MAKE) --no-print-directory package,ARCH=$(ARCH) OTEL=$(OTEL) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH))
 	$(SAM_DEPLOY)
 	@.venv-lint/bin/python .deploy/subscribers.py $(STACK)
 

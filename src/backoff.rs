@@ -13,6 +13,16 @@ const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(30);
 /// Longest time for one attempt, so that a stalled connection leaves time for another attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
+tokio::task_local! {
+    /// The number of the attempt that is being made.
+    static ATTEMPT: u32;
+}
+
+/// The number of the attempt of which the caller is a part, from 1 on.
+pub fn attempt() -> u32 {
+    ATTEMPT.try_get().unwrap_or(1)
+}
+
 /// The attempts of one operation.
 #[derive(Debug)]
 pub struct Backoff {
@@ -30,6 +40,7 @@ impl Backoff {
     /// in time; the operation may have taken effect all the same.
     pub async fn attempt<T>(&mut self, attempt: impl Future<Output = T>) -> Option<T> {
         self.attempts += 1;
+        let attempt = ATTEMPT.scope(self.attempts, attempt);
         tokio::time::timeout(self.remaining().min(ATTEMPT_TIMEOUT), attempt).await.ok()
     }
 

@@ -1,6 +1,7 @@
 //! The AWS SDK clients of the function. They share one HTTP client, its connections and its credentials.
 
 use aws_config::SdkConfig;
+use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
 
 /// One client for each service.
 #[derive(Debug, Clone)]
@@ -31,6 +32,25 @@ impl Clients {
             cloudwatch: aws_sdk_cloudwatch::Client::new(config),
             eventbridge: aws_sdk_eventbridge::Client::new(config),
             sns: aws_sdk_sns::Client::new(config),
+        }
+    }
+
+    /// The same clients, which report their calls to `interceptor`.
+    #[must_use]
+    pub fn observed_by(self, interceptor: &SharedInterceptor) -> Clients {
+        macro_rules! observed {
+            ($field:ident, $service:ident) => {{
+                let mut config = self.$field.config().to_builder();
+                config.push_interceptor(interceptor.clone());
+                $service::Client::from_conf(config.build())
+            }};
+        }
+        Clients {
+            dynamodb: observed!(dynamodb, aws_sdk_dynamodb),
+            s3: observed!(s3, aws_sdk_s3),
+            cloudwatch: observed!(cloudwatch, aws_sdk_cloudwatch),
+            eventbridge: observed!(eventbridge, aws_sdk_eventbridge),
+            sns: observed!(sns, aws_sdk_sns),
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Variable {
     pub meaning: &'static str,
 }
 
-/// All variables that [`Config::read`] reads.
+/// All variables that [`Config::read`] reads. Those of telemetry are read by [`crate::telemetry::Settings`].
 pub const VARIABLES: [Variable; 24] = [
     variable("PIPELINE", "", "name of a built-in pipeline"),
     variable("PIPELINE_DIR", "", "folder of a custom pipeline, instead of PIPELINE"),
@@ -62,7 +62,11 @@ pub const VARIABLES: [Variable; 24] = [
     ),
     variable("ALERT_BUS", "default", "EventBridge event bus that gets alerts: its name or ARN"),
     variable("ALERT_TOPIC", "", "ARN of an SNS topic that gets alerts, instead of ALERT_BUS"),
-    variable("METRICS_SINK", "emf", "where metrics go: emf (a line on stdout), cloudwatch (PutMetricData) or none"),
+    variable(
+        "METRICS_SINK",
+        "emf",
+        "where metrics go: emf (a line on stdout), cloudwatch (PutMetricData), otlp (OpenTelemetry) or none",
+    ),
     variable("METRICS_NAMESPACE", "UsageAggregator", "CloudWatch namespace of the metrics"),
     variable("HORIZON_DAYS", "18", "days after which a record is too old to count"),
     variable("DEADLINE_MARGIN_MS", "1000", "milliseconds before Lambda's deadline at which writing stops"),
@@ -192,6 +196,8 @@ pub enum Sink {
     Emf,
     /// A call of PutMetricData.
     CloudWatch,
+    /// OpenTelemetry's protocol.
+    Otlp,
     /// No metrics.
     Nowhere,
 }

@@ -24,22 +24,35 @@ pub struct Error {
     pub kind: ErrorKind,
     /// What failed, starting with a verb: "put s3://…: AccessDenied: …".
     pub message: String,
+    /// The service's code of the error, if a service refused something.
+    pub code: Option<String>,
+}
+
+impl ErrorKind {
+    /// The name in log lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            ErrorKind::Transient => "transient",
+            ErrorKind::Poison => "poison",
+            ErrorKind::Config => "config",
+        }
+    }
 }
 
 impl Error {
     /// An error that a retry may fix.
     pub fn transient(message: impl Into<String>) -> Self {
-        Error { kind: ErrorKind::Transient, message: message.into() }
+        Error { kind: ErrorKind::Transient, message: message.into(), code: None }
     }
 
     /// An error in the content of one record.
     pub fn poison(message: impl Into<String>) -> Self {
-        Error { kind: ErrorKind::Poison, message: message.into() }
+        Error { kind: ErrorKind::Poison, message: message.into(), code: None }
     }
 
     /// An error in the configuration or the AWS resources.
     pub fn config(message: impl Into<String>) -> Self {
-        Error { kind: ErrorKind::Config, message: message.into() }
+        Error { kind: ErrorKind::Config, message: message.into(), code: None }
     }
 
     /// Classifies the error of an SDK call. `doing` reads after "failed to" and names the resource.
@@ -62,13 +75,14 @@ impl Error {
         };
         let code = service.err().code().unwrap_or("unknown error");
         let message = service.err().message().unwrap_or("the service gave no reason");
-        match kind_of(code) {
+        let error = match kind_of(code) {
             ErrorKind::Poison if is_key_mismatch(message) => key_mismatch(doing),
             // The message of a validation error may quote what it refuses, which is an item's content.
             ErrorKind::Poison => Error::poison(format!("{doing}: {code}")),
             ErrorKind::Transient => Error::transient(format!("{doing}: {code}: {message}")),
             ErrorKind::Config => Error::config(format!("{doing}: {code}: {message}; {}", remedy(code))),
-        }
+        };
+        Error { code: Some(code.to_owned()), ..error }
     }
 }
 

@@ -196,7 +196,7 @@ fn amounts<'a>(amounts: impl Iterator<Item = (&'a str, Decimal)>) -> Map<String,
 
 /// The rejected record and the reason, without the contents of its item.
 fn rejected(rejection: &Rejection) -> Value {
-    let Rejection { sequence, user_record, fault } = rejection;
+    let Rejection { sequence, user_record, fault, .. } = rejection;
     let mut described = json!({
         "sequence_number": sequence.as_str(),
         "code": fault.code.name(),

@@ -7,13 +7,16 @@ mod fold;
 mod prove;
 mod report;
 mod schedule;
+mod spans;
 mod sweep;
 mod too_old;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tracing::{debug, warn};
+use futures::FutureExt;
+use tracing::{Instrument, debug, warn};
 
 use crate::alerts::AlertSink;
 use crate::archive::Bucket;
@@ -27,6 +30,7 @@ use crate::metrics::{Metrics, MetricsSink};
 use crate::outcome::{BatchOutcome, FoldOutcome, ProofOutcome, Response, SweepOutcome};
 use crate::pipeline::Pipeline;
 use crate::plan::{OnRejection, Plan, PlanContext, Recent, plan_event};
+use crate::telemetry::Telemetry;
 use crate::time::Timestamp;
 
 /// Lambda ends the init phase after 10 seconds. A handshake takes about 0.1 s, so waiting longer than this is
@@ -44,6 +48,8 @@ pub struct Handler {
     metrics: MetricsSink,
     /// The client for the source table, if the pipeline has indicators.
     source: Option<aws_sdk_dynamodb::Client>,
+    /// What exports the spans of an invocation.
+    telemetry: Option<Arc<Telemetry>>,
     /// The only state that outlives an invocation. What is written depends on it only if most records are rejected.
     recent: Mutex<Recent>,
 }
@@ -86,15 +92,24 @@ impl Outcome {
 impl Handler {
     /// Creates a handler that uses these clients.
     pub fn new(config: Config, clients: Clients) -> Handler {
+        Handler::with_telemetry(config, clients, None)
+    }
+
+    /// Creates a handler that uses these clients, and reports to `telemetry`.
+    pub fn with_telemetry(config: Config, clients: Clients, telemetry: Option<Arc<Telemetry>>) -> Handler {
+        let clients = match &telemetry {
+            Some(telemetry) => clients.observed_by(&telemetry.interceptor()),
+            None => clients,
+        };
         let concurrency = config.concurrency.max(1);
         let folder = folder(&config, &clients.dynamodb);
         let bucket = |name: &String| Bucket::new(clients.s3.clone(), name, concurrency);
         let archive = config.archive.as_ref().map(|archive| bucket(&archive.bucket));
         let failures = config.failure_bucket.as_ref().map(bucket);
         let alerts = AlertSink::new(&config.alerts, &clients);
-        let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch, &config.pipeline.name);
+        let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch, &config.pipeline.name, telemetry.as_ref());
         let source = (!config.pipeline.indicators.is_empty()).then(|| clients.dynamodb.clone());
-        Handler { config, folder, archive, failures, alerts, metrics, source, recent: Mutex::default() }
+        Handler { config, folder, archive, failures, alerts, metrics, source, telemetry, recent: Mutex::default() }
     }
 
     /// The pipeline that records go through.
@@ -124,14 +139,34 @@ impl Handler {
     /// If the event is neither of a source, nor of the ledger, nor of a schedule, or if someone must fix a setting, a permission or a table.
     /// Lambda then delivers the whole batch again.
     pub async fn handle(&self, event: &[u8], invocation: &Invocation) -> Result<Outcome, Error> {
+        // On the heap and of one type, because the futures of the branches are large and deeply nested.
+        let dispatched = self.dispatch(event, invocation).boxed();
+        let Some(telemetry) = &self.telemetry else { return dispatched.await };
+        let handled = AssertUnwindSafe(dispatched).catch_unwind().await;
+        let mut lost = Metrics::default();
+        lost.count_unless_zero("TelemetryDropped", telemetry.flush().await);
+        self.send(&lost, invocation).await;
+        handled.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    async fn dispatch(&self, event: &[u8], invocation: &Invocation) -> Result<Outcome, Error> {
+        let request_id = &invocation.request_id;
         match &self.folder {
             // On the heap, because an invocation needs memory for one of these, not for all of them.
             Some(folder) if fold::is_of_ledger(event, &folder.ledger.name) => {
-                Box::pin(self.fold(event, invocation)).await.map(Outcome::Folded)
+                let span = spans::delivery(event, request_id);
+                Box::pin(self.fold(event, invocation)).instrument(span).await.map(Outcome::Folded)
             }
-            Some(_) if sweep::is_sweep(event) => Box::pin(self.sweep(event, invocation)).await.map(Outcome::Swept),
-            Some(_) if prove::is_proof(event) => Box::pin(self.prove(event, invocation)).await.map(Outcome::Proven),
-            _ => Box::pin(self.append(event, invocation)).await.map(Outcome::Appended),
+            Some(_) if sweep::is_sweep(event) => {
+                Box::pin(self.sweep(event, invocation)).instrument(spans::timer(request_id)).await.map(Outcome::Swept)
+            }
+            Some(_) if prove::is_proof(event) => {
+                Box::pin(self.prove(event, invocation)).instrument(spans::timer(request_id)).await.map(Outcome::Proven)
+            }
+            _ => {
+                let span = spans::delivery(event, request_id);
+                Box::pin(self.append(event, invocation)).instrument(span).await.map(Outcome::Appended)
+            }
         }
     }
 
@@ -147,6 +182,7 @@ impl Handler {
             Err(_) => report::failure_metrics(started),
         };
         report::log_append(&outcome, invocation.now, started);
+        spans::record_append(&outcome, invocation.now);
         self.send(&metrics, invocation).await;
         outcome
     }
@@ -163,6 +199,7 @@ impl Handler {
             Err(error) => report::fold_failure_metrics(error, started),
         };
         report::log_fold(&outcome, started);
+        spans::record_fold(&outcome, invocation.now);
         self.send(&metrics, invocation).await;
         outcome
     }
@@ -177,6 +214,7 @@ impl Handler {
         let outcome = self.sweep_minute(event, invocation).await;
         let metrics = report::sweep_metrics(&outcome);
         report::log_sweep(&outcome, started);
+        spans::record_schedule(&outcome);
         self.send(&metrics, invocation).await;
         outcome
     }
@@ -190,6 +228,7 @@ impl Handler {
         let outcome = self.prove_hour(event, invocation).await;
         let metrics = report::proof_metrics(&outcome);
         report::log_proof(&outcome, started);
+        spans::record_schedule(&outcome);
         self.send(&metrics, invocation).await;
         outcome
     }

@@ -38,6 +38,7 @@ pub mod logs;
 pub mod metrics;
 pub mod outcome;
 pub mod quarantine;
+pub mod telemetry;
 
 pub mod backoff;
 pub mod connect;

@@ -11,29 +11,62 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, registry};
+
+/// A layer that sees log lines and spans, too.
+pub type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Starts logging to stdout at the level that AWS_LAMBDA_LOG_LEVEL sets; the default is info.
-#[expect(clippy::disallowed_methods, reason = "logging starts before the configuration is read")]
 pub fn start() {
-    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(Level::INFO);
-    start_with(level, std::io::stdout);
+    start_with(level(), std::io::stdout);
+}
+
+/// The level that AWS_LAMBDA_LOG_LEVEL sets; the default is info.
+#[expect(clippy::disallowed_methods, reason = "logging starts before the configuration is read")]
+pub fn level() -> Level {
+    std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(Level::INFO)
 }
 
 /// Starts logging to `writer` at `level`.
 pub fn start_with(level: Level, writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) {
+    registry().with(lines(level, writer)).init();
+}
+
+/// Starts logging to `writer` at `level`, and gives `layers` the spans and log lines.
+pub fn start_observed(
+    level: Level,
+    writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    layers: Vec<BoxedLayer>,
+) {
+    observed(level, writer, layers).init();
+}
+
+/// Logs to `writer` at `level`, and gives `layers` the spans and log lines.
+pub fn observed(
+    level: Level,
+    writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    layers: Vec<BoxedLayer>,
+) -> impl Subscriber + Send + Sync {
+    registry().with(layers).with(lines(level, writer))
+}
+
+/// The layer that writes log lines.
+fn lines<S>(level: Level, writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) -> impl Layer<S> + Send + Sync
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     // The SDKs and the HTTP stack log the requests that they sign: at levels below warning, that would print items.
     let targets = Targets::new()
         .with_default(Level::WARN)
         .with_target("usage_aggregator", level)
         .with_target("usage_compact", level);
-    let lines = tracing_subscriber::fmt::layer()
+    tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
         .event_format(Lines)
         .with_writer(writer)
-        .with_filter(targets);
-    tracing_subscriber::registry().with(lines).init();
+        .with_filter(targets)
 }
 
 struct Lines;
@@ -49,7 +82,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut fields = Fields(Map::new());
-        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(text) = span.extensions().get::<FormattedFields<JsonFields>>() {
                 fields.0.extend(serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default());
             }
@@ -127,7 +160,7 @@ mod tests {
             .event_format(Lines)
             .with_writer(move || writer.clone());
         let hostile = "x\r\n{\"level\":\"ERROR\"}\u{1b}[31m\u{2028}\"";
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+        tracing::subscriber::with_default(registry().with(lines), || {
             let span = tracing::info_span!("invocation", requestId = hostile);
             let _entered = span.enter();
             tracing::warn!(field = %hostile, count = 3, "{hostile}");

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_config::BehaviorVersion;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use futures::FutureExt;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use tracing::{Instrument, error, info_span};
@@ -13,20 +14,34 @@ use usage_aggregator::error::Error;
 use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::logs;
 use usage_aggregator::outcome::Response;
+use usage_aggregator::telemetry::Telemetry;
 use usage_aggregator::time::Timestamp;
 
 // One thread: a small function has a fraction of a core and mostly waits for the network.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    logs::start();
+    let telemetry = Telemetry::from_env();
+    match &telemetry {
+        Ok(Some(telemetry)) => logs::start_observed(logs::level(), std::io::stdout, telemetry.layers()),
+        Ok(None) | Err(_) => logs::start(),
+    }
+    let telemetry = telemetry.inspect_err(|mistake| error!(mistake, "failed to start telemetry")).unwrap_or_default();
     let config = Config::from_env().inspect_err(|mistakes| error!(%mistakes, "failed to start"))?;
     let margin = Duration::from_millis(config.deadline_margin_ms);
-    let handler = &Handler::new(config, clients().await);
+    let handler = &Handler::with_telemetry(config, clients().await, telemetry.clone());
+    let telemetry = telemetry.as_deref();
     handler.connect().await;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         let invocation = invocation(&event.context, margin)?;
         let span = info_span!("invocation", requestId = %invocation.request_id);
-        Ok::<_, lambda_runtime::Error>(respond(handler, event.payload.get(), &invocation).instrument(span).await?)
+        // Boxed, because the type of the future is deeply nested.
+        let response = respond(handler, event.payload.get(), &invocation).instrument(span).boxed();
+        let lambda_runtime::Context { xray_trace_id, invoked_function_arn, .. } = &event.context;
+        let response = match telemetry {
+            Some(telemetry) => telemetry.within(xray_trace_id.as_deref(), invoked_function_arn, response).boxed(),
+            None => response,
+        };
+        Ok::<_, lambda_runtime::Error>(response.await?)
     }))
     .await
 }

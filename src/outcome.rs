@@ -106,7 +106,7 @@ impl Failed {
     pub fn rejection(self, event: &Event<'_>) -> Option<Rejection> {
         let raw = event.records().get(self.record)?;
         let (sequence, user_record) = (raw.sequence.clone().into_owned(), raw.user_record());
-        Some(Rejection { sequence, user_record, fault: self.fault })
+        Some(Rejection { sequence, user_record, route: None, fault: self.fault })
     }
 }
 

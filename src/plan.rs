@@ -98,6 +98,8 @@ pub struct Planner<'p> {
     group_indexes: Vec<BTreeMap<Segment, usize>>,
     drafts: Drafts<'p>,
     targets: Targets,
+    /// The record type that the current record takes.
+    route: Option<&'p str>,
 }
 
 impl<'p> Planner<'p> {
@@ -113,15 +115,19 @@ impl<'p> Planner<'p> {
             group_indexes: Vec::new(),
             drafts: Drafts::default(),
             targets: Targets::default(),
+            route: None,
         }
     }
 
     /// Plans the next record. Breaks at a rejected record unless it is quarantined: no later record may have an effect.
     pub fn next(&mut self, record: Decoded<'_>) -> ControlFlow<()> {
         let planned = record.and_then(|record| {
-            let (sequence, user_record) = (&record.sequence, record.user_record);
-            let reject = |fault| Rejection { sequence: sequence.clone().into_owned(), user_record, fault };
-            self.plan(self.plan.records, &record).map_err(reject)
+            self.plan(self.plan.records, &record).map_err(|fault| Rejection {
+                sequence: record.sequence.clone().into_owned(),
+                user_record: record.user_record,
+                route: self.route.map(str::to_owned),
+                fault,
+            })
         });
         match planned {
             Ok(()) => {
@@ -152,6 +158,7 @@ impl<'p> Planner<'p> {
     fn plan(&mut self, index: usize, record: &OutlinedRecord<'_>) -> Result<(), Fault> {
         #[cfg(test)]
         tests::panic_if_asked(record);
+        self.route = None;
         let disposition = self.effects(index, record)?;
         self.plan.tally.add(index, record, disposition);
         Ok(())
@@ -173,6 +180,7 @@ impl<'p> Planner<'p> {
             return Ok(if asks { Disposition::Effective } else { Disposition::IndicatorWrite });
         }
         let routed = self.route(record)?;
+        self.route = routed.as_ref().map(|(route, _)| route.record_type.as_str());
         let mut deltas = self.deltas(record, routed.as_ref(), backfill)?;
         self.leave_out_before_count_from(&mut deltas);
         self.check(record, &deltas)?;

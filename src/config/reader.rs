@@ -196,9 +196,22 @@ impl EnvReader<'_> {
         let sink = match self.get("METRICS_SINK").as_deref() {
             Some("emf") => Sink::Emf,
             Some("cloudwatch") => Sink::CloudWatch,
+            Some("otlp") => {
+                let is_set = |name| self.get(name).is_some();
+                if !cfg!(feature = "otel") {
+                    let remedy = "build the function with `make build OTEL=1`";
+                    self.mistakes.push(format!("METRICS_SINK=otlp: this build has no OpenTelemetry; {remedy}"));
+                } else if !["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"]
+                    .into_iter()
+                    .any(is_set)
+                {
+                    self.mistakes.push("METRICS_SINK=otlp needs OTEL_EXPORTER_OTLP_ENDPOINT".to_owned());
+                }
+                Sink::Otlp
+            }
             Some("none") => Sink::Nowhere,
             _ => {
-                self.mistakes.push("METRICS_SINK must be emf, cloudwatch or none".to_owned());
+                self.mistakes.push("METRICS_SINK must be emf, cloudwatch, otlp or none".to_owned());
                 Sink::Nowhere
             }
         };

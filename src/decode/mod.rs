@@ -228,7 +228,8 @@ impl<'a> RawRecord<'a> {
     }
 
     fn rejected(&self, fault: Fault) -> Rejection {
-        Rejection { sequence: self.sequence.clone().into_owned(), user_record: self.user_record(), fault }
+        let (sequence, user_record) = (self.sequence.clone().into_owned(), self.user_record());
+        Rejection { sequence, user_record, route: None, fault }
     }
 }
 

@@ -35,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
+use tracing::{Instrument, info_span};
 
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{LedgerTable, Level, PageRef, WindowKey};
@@ -129,7 +130,8 @@ impl Folder {
         let minutes = self.fold_minutes(&fold, &noticed).await?;
         let windows = self.fold_parents(&fold, snapshot, &minutes).await?;
         let tasks = Tasks::new(snapshot, notices, &minutes, &windows);
-        let published = self.publish_all(&fold, snapshot, &tasks, &windows, now).await?;
+        let publishing = info_span!(target: "telemetry", "publish");
+        let published = self.publish_all(&fold, snapshot, &tasks, &windows, now).instrument(publishing).await?;
         let conflicts = minutes.values().flatten().map(|folded| folded.minute.conflicts()).sum();
         let pages = minutes.values().flatten().map(|folded| folded.minute.pages().len()).max().unwrap_or(0);
         let (settled, error) = tasks.settled(&published.failed);

@@ -5,9 +5,9 @@
 use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt};
-use tracing::warn;
+use tracing::{Instrument, info_span, warn};
 
-use super::{Handler, Invocation};
+use super::{Handler, Invocation, spans};
 use crate::archive::{AvroFile, Object};
 use crate::config::Freshness;
 use crate::decode::Event;
@@ -21,8 +21,13 @@ use crate::quarantine::{self, Document};
 
 impl Handler {
     pub(super) async fn append_batch(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
-        let (batch, plan) = self.plan(event, invocation.now)?;
-        let stored = self.store(&batch, &plan, invocation).await?;
+        // A record is decoded and planned before the next one is read.
+        let planning = info_span!(target: "telemetry", "decode and plan");
+        let (batch, plan) = planning.in_scope(|| self.plan(event, invocation.now))?;
+        drop(planning);
+        spans::record_batch(&batch, &plan);
+        let storing = info_span!(target: "telemetry", "store");
+        let stored = self.store(&batch, &plan, invocation).instrument(storing).await?;
         let written = stored.pages.clone();
         let quarantined: BTreeSet<usize> = plan.quarantined.iter().map(|quarantined| quarantined.record).collect();
         let outcome = BatchOutcome::new(&batch, plan, stored);
@@ -119,7 +124,9 @@ impl Handler {
         let recomputer = Recomputer { pipeline: self.pipeline(), table, concurrency };
         // The record that ends a plan asks, too: its item has changed, and if it is discarded, no other record asks.
         let targets: Vec<_> = plan.targets.iter().map(|target| (target.indicator, &target.key)).collect();
-        for (target, (written, recomputed)) in plan.targets.iter().zip(recomputer.all(&targets).await) {
+        let recomputing = info_span!(target: "telemetry", "recompute");
+        let written = recomputer.all(&targets).instrument(recomputing).await;
+        for (target, (written, recomputed)) in plan.targets.iter().zip(written) {
             done.recomputed.add(recomputed);
             let Err(Failure { code, error }) = written else { continue };
             let record = target.records.first().map_or(0, |(record, _)| *record);

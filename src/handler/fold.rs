@@ -1,9 +1,9 @@
 //! Fold: reads the notices of the ledger's stream and folds their minutes.
 
-use memchr::memmem;
 use serde::Deserialize;
+use tracing::{Instrument, info_span};
 
-use super::{Handler, Invocation};
+use super::{Handler, Invocation, spans};
 use crate::error::Error;
 use crate::fold::{AlertKey, Folded, Notice};
 use crate::outcome::FoldOutcome;
@@ -15,14 +15,7 @@ const GRACE_DAYS: i64 = 6;
 /// Whether an event is of the stream of this table. The first source that it names decides: all records of an event have
 /// the same.
 pub(super) fn is_of_ledger(event: &[u8], ledger: &str) -> bool {
-    const FIELD: &[u8] = b"\"eventSourceARN\"";
-    let Some(start) = memmem::find(event, FIELD) else { return false };
-    let rest = event.get(start + FIELD.len()..).unwrap_or_default();
-    let value = rest.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start);
-    let text = value.and_then(|value| value.strip_prefix(b"\"")).unwrap_or_default();
-    let arn = text.split(|byte| *byte == b'"').next().unwrap_or_default();
-    let table = format!(":table/{ledger}/stream/");
-    arn.starts_with(b"arn:") && memmem::find(arn, table.as_bytes()).is_some()
+    spans::source_arn(event).is_some_and(|arn| arn.contains(&format!(":table/{ledger}/stream/")))
 }
 
 /// An event of the ledger's stream.
@@ -61,7 +54,8 @@ struct Text {
 
 impl Handler {
     pub(super) async fn fold_notices(&self, event: &[u8], invocation: &Invocation) -> Result<FoldOutcome, Error> {
-        let event: NoticeEvent = serde_json::from_slice(event).map_err(|error| {
+        let decoding = info_span!(target: "telemetry", "decode");
+        let event: NoticeEvent = decoding.in_scope(|| serde_json::from_slice(event)).map_err(|error| {
             let remedy = "map the ledger's stream with the view type KEYS_ONLY, or more";
             Error::config(format!("read the event of the ledger's stream: {error}; {remedy}"))
         })?;
@@ -90,7 +84,8 @@ impl Handler {
         // Those behind a notice that isn't settled are delivered again with it.
         alerts.retain(|(position, _)| unsettled.is_none_or(|unsettled| *position < unsettled));
         let (places, alerts): (Vec<usize>, Vec<AlertKey>) = alerts.into_iter().unzip();
-        let sent = self.send_alerts(&alerts, invocation).await;
+        let sending = info_span!(target: "telemetry", "send alerts");
+        let sent = self.send_alerts(&alerts, invocation).instrument(sending).await;
         let unsent = places.get(sent.count).copied();
         (outcome.alerts_sent, outcome.alerts_failed) = (sent.count, alerts.len() - sent.count);
         outcome.alert_error = sent.error;
@@ -102,8 +97,11 @@ impl Handler {
     }
 
     pub(super) async fn fold_all(&self, notices: &[Notice], invocation: &Invocation) -> Result<Folded, Error> {
+        let span = info_span!(target: "telemetry", "fold");
         match (&self.folder, &self.pipeline().snapshot) {
-            (Some(folder), Some(snapshot)) => folder.fold(snapshot, notices, invocation.now, invocation.deadline).await,
+            (Some(folder), Some(snapshot)) => {
+                folder.fold(snapshot, notices, invocation.now, invocation.deadline).instrument(span).await
+            }
             _ => Ok(Folded::default()),
         }
     }

@@ -105,7 +105,10 @@ fn is_ledger_behind(error: &Error) -> usize {
 pub(super) fn log_sweep(outcome: &Result<SweepOutcome, Error>, started: Instant) {
     let duration_ms = milliseconds(started);
     match outcome {
-        Err(error) => error!(%error, duration_ms, "failed to sweep"),
+        Err(error) => {
+            let (error_kind, error_code) = (error.kind.name(), &error.code);
+            error!(%error, error_kind, error_code, duration_ms, "failed to sweep");
+        }
         Ok(SweepOutcome { minute, swept }) if swept.repaired > 0 => {
             warn!(
                 minute = minute.text(),
@@ -129,7 +132,10 @@ pub(super) fn log_proof(outcome: &Result<ProofOutcome, Error>, started: Instant)
     let duration_ms = milliseconds(started);
     let ProofOutcome { hours, proven } = match outcome {
         Ok(outcome) => outcome,
-        Err(error) => return error!(%error, duration_ms, "failed to prove"),
+        Err(error) => {
+            let (error_kind, error_code) = (error.kind.name(), &error.code);
+            return error!(%error, error_kind, error_code, duration_ms, "failed to prove");
+        }
     };
     let Proven { windows, pages, snapshots, differences } = proven;
     for ProofDifference { window, what, group_hash } in differences.iter().take(LOGGED_DIFFERENCES) {
@@ -149,7 +155,10 @@ fn age_ms(since: Option<Timestamp>, now: Timestamp) -> f64 {
 pub(super) fn log_fold(outcome: &Result<FoldOutcome, Error>, started: Instant) {
     let outcome = match outcome {
         Ok(outcome) => outcome,
-        Err(error) => return error!(%error, duration_ms = milliseconds(started), "failed to fold"),
+        Err(error) => {
+            let (error_kind, error_code) = (error.kind.name(), &error.code);
+            return error!(%error, error_kind, error_code, duration_ms = milliseconds(started), "failed to fold");
+        }
     };
     let folded = &outcome.folded;
     for (item, error) in &folded.unpublished {
@@ -189,7 +198,8 @@ pub(super) fn log_append(outcome: &Result<BatchOutcome, Error>, now: Timestamp, 
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            return error!(%error, duration_ms = milliseconds(started), "failed to process the batch");
+            let (error_kind, error_code) = (error.kind.name(), &error.code);
+            return error!(%error, error_kind, error_code, duration_ms = milliseconds(started), "failed to process the batch");
         }
     };
     if outcome.tally.self_written > 0 {
@@ -197,9 +207,9 @@ pub(super) fn log_append(outcome: &Result<BatchOutcome, Error>, now: Timestamp, 
         warn!(records = outcome.tally.self_written, remedy, "ignored records of items that this function wrote");
     }
     for (rejections, quarantined) in [(&outcome.rejected, false), (&outcome.quarantined, true)] {
-        for record::Rejection { sequence, user_record, fault } in rejections {
+        for record::Rejection { sequence, user_record, route, fault } in rejections {
             let (code, field, reason) = (fault.code.name(), &fault.field, &fault.message);
-            warn!(%sequence, user_record, code, %field, %reason, quarantined, "record rejected");
+            warn!(%sequence, user_record, code, %field, route, %reason, quarantined, "record rejected");
         }
     }
     for file in &outcome.files {

@@ -13,6 +13,8 @@ use crate::plan::tests::panicking_at;
 use crate::record::Code;
 
 mod alerts;
+#[cfg(feature = "otel")]
+mod telemetry;
 
 /// What the services answer to an operation with this body.
 type Answer = fn(&str, &str) -> String;

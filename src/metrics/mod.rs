@@ -3,8 +3,11 @@
 mod cloudwatch;
 mod emf;
 
+use std::sync::Arc;
+
 use crate::config::{MetricsConfig, Sink};
 use crate::error::Error;
+use crate::telemetry::Telemetry;
 use crate::time::Timestamp;
 use cloudwatch::CloudWatch;
 
@@ -81,16 +84,36 @@ pub enum MetricsSink {
     },
     /// A call of PutMetricData.
     CloudWatch(CloudWatch),
+    /// OpenTelemetry's protocol, at the end of the invocation.
+    Otlp {
+        /// What exports the metrics.
+        telemetry: Arc<Telemetry>,
+        /// The value of the dimension `Pipeline`.
+        pipeline: String,
+    },
     /// No metrics.
     Nowhere,
 }
 
 impl MetricsSink {
-    /// Creates the sink that the configuration selects.
-    pub fn new(config: &MetricsConfig, client: cloudwatch::Client, pipeline: &str) -> MetricsSink {
+    /// Creates the sink that the configuration selects. Without telemetry, metrics that were to go there are lines on
+    /// stdout.
+    pub fn new(
+        config: &MetricsConfig,
+        client: cloudwatch::Client,
+        pipeline: &str,
+        telemetry: Option<&Arc<Telemetry>>,
+    ) -> MetricsSink {
         let (namespace, pipeline) = (config.namespace.clone(), pipeline.to_owned());
-        match config.sink {
-            Sink::Emf => MetricsSink::Emf { namespace, pipeline },
+        match (config.sink, telemetry) {
+            (Sink::Otlp, Some(telemetry)) => MetricsSink::Otlp { telemetry: telemetry.clone(), pipeline },
+            (sink, _) => MetricsSink::without_telemetry(sink, client, namespace, pipeline),
+        }
+    }
+
+    fn without_telemetry(sink: Sink, client: cloudwatch::Client, namespace: String, pipeline: String) -> MetricsSink {
+        match sink {
+            Sink::Emf | Sink::Otlp => MetricsSink::Emf { namespace, pipeline },
             Sink::CloudWatch => MetricsSink::CloudWatch(CloudWatch { client, namespace, pipeline }),
             Sink::Nowhere => MetricsSink::Nowhere,
         }
@@ -105,6 +128,15 @@ impl MetricsSink {
             _ if metrics.data().is_empty() => Ok(()),
             MetricsSink::Nowhere => Ok(()),
             MetricsSink::CloudWatch(cloudwatch) => cloudwatch.put(metrics, now).await,
+            MetricsSink::Otlp { telemetry, pipeline } => {
+                for Datum { name, value, unit } in metrics.data() {
+                    match unit {
+                        MetricUnit::Count => telemetry.count(name, pipeline, *value),
+                        MetricUnit::Milliseconds => telemetry.milliseconds(name, pipeline, *value),
+                    }
+                }
+                Ok(())
+            }
             MetricsSink::Emf { namespace, pipeline } => {
                 emf::print(&emf::line(metrics, namespace, pipeline, request_id, now))
                     .map_err(|error| Error::transient(format!("print metrics: {error}")))

@@ -112,8 +112,8 @@ fn within_limit(batch: &Event<'_>, plan: Plan, on_rejection: OnRejection) -> Pla
 /// A plan without records: the whole batch is rejected.
 fn nothing(batch: &Event<'_>, code: Code, message: String) -> Plan {
     let sequence = batch.records().first().map(|raw| raw.sequence.clone().into_owned());
-    let rejected =
-        sequence.map(|sequence| Rejection { sequence, user_record: None, fault: Fault::new(code, "Records", message) });
+    let fault = Fault::new(code, "Records", message);
+    let rejected = sequence.map(|sequence| Rejection { sequence, user_record: None, route: None, fault });
     Plan { rejected, ..Plan::default() }
 }
 
@@ -135,7 +135,7 @@ fn attempt<'e>(
         let record = record.and_then(|record| match rejected.get(&position) {
             Some(fault) => {
                 let OutlinedRecord { sequence, user_record, .. } = record;
-                Err(Rejection { sequence: sequence.into_owned(), user_record, fault: fault.clone() })
+                Err(Rejection { sequence: sequence.into_owned(), user_record, route: None, fault: fault.clone() })
             }
             None => Ok(record),
         });

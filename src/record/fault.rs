@@ -49,6 +49,8 @@ pub struct Rejection {
     pub sequence: SequenceNumber<'static>,
     /// The position in an aggregated Kinesis record, if the record is one of its user records.
     pub user_record: Option<usize>,
+    /// The record type that it takes, if it was found.
+    pub route: Option<String>,
     /// What is wrong with it.
     pub fault: Fault,
 }

@@ -11,7 +11,7 @@ use crate::deployment::redrive;
 use crate::deployment::{backfill, cost, doctor, tune, watch};
 use crate::event::{explain, invoke};
 use crate::indicators;
-use crate::laptop::{bench, faults, local, serve, simulate};
+use crate::laptop::{bench, faults, local, serve, simulate, traces};
 use crate::ledger;
 use crate::results::{cat, compact, export, snapshots, usage};
 use crate::schema;
@@ -40,6 +40,7 @@ enum Command {
     Invoke(invoke::Invoke),
     Local(Box<local::Local>),
     Simulate(simulate::Simulate),
+    Traces(traces::Traces),
     Faults(faults::Faults),
     Serve(serve::Serve),
     Bench(bench::Bench),
@@ -82,6 +83,7 @@ Examples:
   usagectl local --pipeline-dir DIR         Run it; later commands with this data folder remember it
   usagectl cat data-pipeline/avro/order/    Print what was archived
   usagectl simulate orders                  Write load to a running table
+  usagectl traces                           Print the traces of a local run as waterfalls
   usagectl reconcile                        Check that everything was counted exactly once
   usagectl why 7 orders 2026-11 --local     Show the records behind a number
   usagectl alerts --local --firing          List who has reached a limit
@@ -100,7 +102,10 @@ Exit codes:
 pub async fn run() -> ExitCode {
     let line = Cli::from_arg_matches(&groups::command().get_matches());
     let Cli { command, mut options } = line.unwrap_or_else(|error| error.exit());
-    console::log_to_stderr(&options);
+    // With --otlp, a local run starts logging itself.
+    if !matches!(&command, Command::Local(local) if local.exports()) {
+        console::log_to_stderr(&options);
+    }
     options.remembered = remembered::recall(&options);
     // `local` and `serve` start their own services; other commands use those of a running one.
     if !matches!(command, Command::Local(_) | Command::Serve(_)) {
@@ -124,6 +129,7 @@ pub async fn run() -> ExitCode {
         Command::Package(command) => command.run(&options),
         Command::Serve(command) => command.run(&options).await,
         Command::Simulate(command) => command.run(&options).await,
+        Command::Traces(command) => command.run(&options).await,
         Command::Reconcile(command) => command.run(&options).await,
         Command::Redrive(command) => command.run(&options).await,
         #[cfg(feature = "deployment")]

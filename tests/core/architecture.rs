@@ -37,7 +37,9 @@ const PACKAGES: [Package; 6] = [
             ("plan", &["record", "outline", "decode", "error", "pipeline", "indicator", "usage", "archive"]),
             ("explain", &["record", "error", "plan", "pipeline", "indicator", "usage", "archive"]),
             ("config", &["pipeline", "window", "usage", "archive", "plan"]),
-            ("metrics", &["config", "error"]),
+            ("metrics", &["config", "error", "telemetry"]),
+            // What it exports, the other rooms give to `tracing`.
+            ("telemetry", &["backoff", "logs"]),
             ("alerts", &["config", "error", "clients", "fold"]),
             ("quarantine", &["record", "decode", "plan", "archive"]),
             ("outcome", &["record", "decode", "error", "plan", "usage", "ledger", "fold", "indicator", "archive"]),
@@ -62,9 +64,10 @@ const PACKAGES: [Package; 6] = [
                     "alerts",
                     "outcome",
                     "quarantine",
+                    "telemetry",
                 ],
             ),
-            ("main", &["clients", "config", "error", "handler", "logs", "outcome"]),
+            ("main", &["clients", "config", "error", "handler", "logs", "outcome", "telemetry"]),
         ],
     },
     Package { folder: "src/types", rooms: &[] },
@@ -249,8 +252,12 @@ fn packages_depend_only_on_packages_below_them() {
     let ours = ["stream-types", "event-source-mapping", "laptop", "usage-aggregator", "usage-compact", "usagectl"];
     let depends_on = |manifest: &str| {
         let text = std::fs::read_to_string(root().join(manifest)).unwrap();
-        let lines = text.lines().filter_map(|line| line.strip_suffix(".workspace = true")).map(str::to_owned);
-        lines.filter(|name| ours.contains(&name.as_str())).collect::<BTreeSet<_>>()
+        // Written as `name.workspace = true` or, with features, as `name = { workspace = true, … }`.
+        let names = text.lines().filter_map(|line| {
+            line.strip_suffix(".workspace = true")
+                .or_else(|| line.split_once(" = { workspace = true").map(|(name, _)| name))
+        });
+        names.map(str::to_owned).filter(|name| ours.contains(&name.as_str())).collect::<BTreeSet<_>>()
     };
     let cases: [(&str, &[&str]); 6] = [
         ("src/types/Cargo.toml", &[]),

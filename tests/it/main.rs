@@ -55,6 +55,7 @@ mod runtime;
 mod schema;
 mod simulation;
 mod subscribers;
+mod telemetry;
 mod template;
 mod watch;
 mod whole_result;

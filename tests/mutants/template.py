@@ -133,6 +133,8 @@ MUTANTS = [
     ("a difference of the archive that opens no ticket", "template.yaml", "            - !If [WatchesArchiveProof, !Sub 'ALARM(\"${ArchiveDiffers}\")', 'FALSE']\n", ""),
     ("a day that isn't proven and that nobody hears of", "template.yaml", "      Threshold: 24\n      EvaluationPeriods: 2\n      DatapointsToAlarm: 2\n      TreatMissingData: breaching\n", "      Threshold: 24\n      EvaluationPeriods: 2\n      DatapointsToAlarm: 2\n      TreatMissingData: notBreaching\n"),
     ("a parameter without a group", "template.yaml", "MetricsSink, MetricsNamespace]", "MetricsSink]"),
+    ("a plain secret in the environment", "template.yaml", "          OTEL_EXPORTER_OTLP_HEADERS: !If [HasOtlpHeaders, !Sub '{{resolve:secretsmanager:${OtlpHeadersSecretArn}:SecretString}}', '']", "          OTEL_EXPORTER_OTLP_HEADERS: !Ref OtlpHeadersSecretArn"),
+    ("alarms on metrics that go elsewhere", "template.yaml", ", !Not [!Equals [!Ref MetricsSink, otlp]]]", "]"),
     ("a parameter without a description", "template.yaml", "    Description: Maximum duration of an invocation, in seconds.\n", ""),
 ]
 

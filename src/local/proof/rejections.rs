@@ -110,6 +110,7 @@ mod tests {
     fn rejection(sequence: &str) -> Rejection {
         let sequence = SequenceNumber::parse(sequence.to_owned()).unwrap();
         Rejection {
+            route: None,
             sequence,
             user_record: None,
             fault: Fault::new(Code::MissingAttribute, "NewImage.total", "is missing"),

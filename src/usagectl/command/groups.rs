@@ -9,7 +9,7 @@ use crate::shell::paragraph::paragraph;
 
 /// The commands of each task, in the order in which someone meets them.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Try it", &["explain", "invoke", "local", "simulate", "faults"]),
+    ("Try it", &["explain", "invoke", "local", "simulate", "faults", "traces"]),
     ("Describe and deploy your own table", &["init", "schema", "pipeline", "package"]),
     ("Read the results", &["snapshots", "usage", "alerts", "why", "cat", "export", "compact"]),
     (

@@ -5,3 +5,4 @@ pub mod faults;
 pub mod local;
 pub mod serve;
 pub mod simulate;
+pub mod traces;

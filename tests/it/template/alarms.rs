@@ -286,7 +286,10 @@ fn every_own_metric_that_is_named_exists() {
 #[test]
 fn what_the_filters_count_is_what_the_function_logs() {
     let report = file("src/handler/report.rs");
-    assert!(report.contains(r#"warn!(%sequence, user_record, code, %field, %reason, quarantined, "record rejected")"#));
+    assert!(
+        report
+            .contains(r#"warn!(%sequence, user_record, code, %field, route, %reason, quarantined, "record rejected")"#)
+    );
     let pattern = |name: &str| properties(name)["FilterPattern"].as_str().unwrap();
     let rejected = format!(r#"{{ $.message = "record rejected" && $.code != "{}" }}"#, Code::NotDurable.name());
     assert_eq!(pattern("RejectedCount"), rejected);

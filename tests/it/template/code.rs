@@ -123,12 +123,19 @@ pub(super) fn actions(statement: &'static Value) -> Vec<&'static str> {
     members(&statement["Action"]).into_iter().map(|action| action.as_str().unwrap()).collect()
 }
 
+/// Whether a variable is one of OpenTelemetry's.
+fn is_standard(name: &str) -> bool {
+    name.starts_with("OTEL_") || name.starts_with("OPENTELEMETRY_")
+}
+
 #[test]
 fn both_functions_are_given_every_variable_that_they_read_and_no_other() {
     for function in ["Function", "FoldFunction"] {
         let given = properties(function)["Environment"]["Variables"].as_object().unwrap();
         let read: BTreeSet<&str> = VARIABLES.iter().map(|variable| variable.name).collect();
-        assert_eq!(given.keys().map(String::as_str).collect::<BTreeSet<_>>(), read);
+        // Those of telemetry are standard, and have a test of their own.
+        let own = given.keys().map(String::as_str).filter(|name| !is_standard(name));
+        assert_eq!(own.collect::<BTreeSet<_>>(), read);
         for name in [
             "LEDGER_BUCKETS",
             "RECORD_ID_BYTES",
@@ -148,6 +155,33 @@ fn both_functions_are_given_every_variable_that_they_read_and_no_other() {
             assert_eq!(text(&given[name]), variable.default, "{function}: {name}");
         }
     }
+}
+
+#[test]
+fn telemetry_is_off_by_default_and_its_secret_is_only_referred_to() {
+    for function in ["Function", "FoldFunction"] {
+        let given = properties(function)["Environment"]["Variables"].as_object().unwrap();
+        let standard: Vec<&str> = given.keys().map(String::as_str).filter(|name| is_standard(name)).collect();
+        assert_eq!(
+            standard,
+            [
+                "OPENTELEMETRY_COLLECTOR_CONFIG_URI",
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                "OTEL_EXPORTER_OTLP_HEADERS",
+                "OTEL_LOGS_EXPORTER",
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "OTEL_TRACES_EXPORTER",
+                "OTEL_TRACES_SAMPLER",
+                "OTEL_TRACES_SAMPLER_ARG",
+            ]
+        );
+        assert_eq!(text(&given["OTEL_EXPORTER_OTLP_ENDPOINT"]), "", "{function}");
+        // The rest of the template, with its outputs and permissions, doesn't name the secret's value.
+        let headers = given["OTEL_EXPORTER_OTLP_HEADERS"].to_string();
+        assert!(headers.contains("{{resolve:secretsmanager:${OtlpHeadersSecretArn}:SecretString}}"), "{headers}");
+    }
+    let whole = template().to_string();
+    assert_eq!(whole.matches("{{resolve:").count(), 2);
 }
 
 #[test]

@@ -23,9 +23,11 @@ mod settings;
 mod status;
 mod stream;
 mod target;
+mod telemetry;
 mod trend;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -34,6 +36,7 @@ use laptop::emulators::Ports;
 use laptop::proof::{FaultInjector, FaultProfile, RequestedFaults};
 use tokio::signal::unix::{SignalKind, signal};
 use usage_aggregator::pipeline::{Pipeline, Stream};
+use usage_aggregator::telemetry::Telemetry;
 
 use crate::laptop::serve;
 use crate::shell::console::{Done, UsageError};
@@ -91,6 +94,12 @@ pub struct Local {
     /// Seed for the faults
     #[arg(long, value_name = "N", default_value_t = 1)]
     fault_seed: u64,
+    /// Export the function's traces and log records to this OpenTelemetry endpoint, such as that of `usagectl traces`
+    #[arg(long, value_name = "URL", conflicts_with = "invoke")]
+    otlp: Option<String>,
+    /// What exports to it, once it has started.
+    #[arg(skip)]
+    telemetry: Option<Arc<Telemetry>>,
     #[command(flatten)]
     rejected: RejectionOptions,
     #[command(flatten)]
@@ -150,6 +159,8 @@ Examples:
   Run the binary that is deployed:
     usagectl local --invoke http://127.0.0.1:9000 --env-file env &
     cargo lambda watch --env-file env
+  Show each invocation as a waterfall; run `usagectl traces` in another shell:
+    usagectl local --simulate orders --otlp http://localhost:4318
   Change the mapping's settings:
     usagectl local --filter '{\"eventName\":[\"INSERT\"]}' --batch-size 10 --batching-window 2
   Read the stream of a table in a DynamoDB that is already running:
@@ -161,7 +172,7 @@ is counted, and reports whether the counts are exact; --forever keeps it running
 
 impl Local {
     /// Builds and runs everything until it is stopped or the load is counted.
-    pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
+    pub async fn run(mut self, options: &Options) -> anyhow::Result<Done> {
         let options = &options.forgetting(self.fresh);
         let quiet = Duration::from_secs(self.faults_after);
         let profile = self.faults.profile.clone();
@@ -170,6 +181,7 @@ impl Local {
         reach.check(&self.faults.named).map_err(|mistake| UsageError(format!("--faults: {mistake}")))?;
         let control =
             Control::new(FaultInjector::new(initial, self.fault_seed), reach, page::open(options, &self.on_failure)?);
+        self.telemetry = telemetry::start(self.otlp.as_deref(), options).await?;
         let run = LocalRun::build(&self, options, &control).await?;
         // What an earlier run left behind, this one delivers; if it is killed, nothing is known to wait.
         run.leave(Waiting::default(), Waiting::default(), options)?;
@@ -222,6 +234,11 @@ impl Local {
         let page = page::watch(&run, &control);
         let (proof, (), (), ()) = futures::try_join!(work, mappings, view, page)?;
         live::print_result(&run, options, &control, proof.as_ref()).await
+    }
+
+    /// Whether the run exports telemetry, for which it starts logging itself.
+    pub fn exports(&self) -> bool {
+        self.otlp.is_some()
     }
 
     fn ports(&self) -> Ports {

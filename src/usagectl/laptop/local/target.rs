@@ -72,7 +72,7 @@ pub(super) fn function(
         let function = Arc::new(RemoteFunction::new(arn, url, FUNCTION, local.timeout())?);
         return Ok(LocalFunction { name, function, rejections: None, faults });
     }
-    let connections = place.connections.clone();
+    let (connections, telemetry) = (place.connections.clone(), local.telemetry.clone());
     let variables = variables.clone().with_metrics_sink(place.metrics_sink());
     let config = variables.clone().with_metrics_sink("none").config()?;
     let metrics = place.services().map(|services| services.metrics().clone());
@@ -85,7 +85,7 @@ pub(super) fn function(
         let clients = connections.through(&measured.unwrap_or(faulty)).clients();
         let config = variables.config()?;
         let deadline_margin = Duration::from_millis(config.deadline_margin_ms);
-        Ok(Sandbox { handler: Handler::new(config, clients), http, deadline_margin })
+        Ok(Sandbox { handler: Handler::with_telemetry(config, clients, telemetry.clone()), http, deadline_margin })
     };
     let mut sandboxes = Sandboxes::new(arn, Clock::system()?, local.timeout(), faults.clone(), make);
     if let Some((metrics, namespace)) = log_metrics {

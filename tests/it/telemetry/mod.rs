@@ -1,0 +1,9 @@
+//! Traces, errors and metrics over OTLP, as a receiver gets them.
+
+mod budget;
+mod conventions;
+mod deployed;
+mod local;
+mod receiver;
+mod site;
+mod trace;
