@@ -238,7 +238,7 @@ fn load_of(read: &Read<'_>, load: &Load, now: i64) -> Option<Load> {
         rate: figures.highest(counted)? / f64::from(period),
         entities: observed.entities(),
         files: sum(&metrics.files).map_or(load.files, |files| files / invocations),
-        indicators: match metrics.targets.iter().filter_map(|figure| sum(figure)).sum::<f64>() {
+        indicators: match metrics.targets.iter().filter_map(sum).sum::<f64>() {
             targets if targets > 0.0 => load.indicators.of_batches(batch, targets / invocations),
             _ => load.indicators,
         },
