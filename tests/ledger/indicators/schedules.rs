@@ -213,6 +213,8 @@ fn a_change_and_a_zombie_that_dies_after_any_request() {
     assert!(count >= 80, "{count}");
 }
 
+/// Three changes of findings, each with its recomputation, have 1,002,690 schedules, of which 3,054 differ in more than requests
+/// that commute.
 #[test]
 fn three_changes() {
     let mut count = 0;
