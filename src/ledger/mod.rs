@@ -5,6 +5,7 @@
 //! reads all pages of a minute and takes each record once ([`crate::fold`]).
 
 mod correction;
+mod frame;
 mod group_key;
 mod measure;
 mod moment;
@@ -15,6 +16,7 @@ mod wire;
 
 pub use crate::usage::Aggregate;
 pub use correction::Signature;
+pub(crate) use frame::content_of;
 pub use group_key::GroupKey;
 pub use measure::{Measure, Measures};
 pub use moment::{read_moment, write_moment};
@@ -24,5 +26,4 @@ pub use table::{
     ALERTS, AlertItem, Audit, CUT, CUTS, LedgerTable, PAGES, PageRef, ReadPage, Registered, STATES, StateItem, Swap,
 };
 pub use window_key::{Level, WindowKey, is_expiring};
-pub(crate) use wire::content_of;
 pub use wire::{Damaged, Reader, Writer};

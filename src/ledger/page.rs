@@ -4,9 +4,10 @@ mod column;
 
 use std::collections::BTreeMap;
 
+use super::frame::content_of;
 use super::group_key::GroupKey;
 use super::measure::Measures;
-use super::wire::{Damaged, Reader, Writer, content_of};
+use super::wire::{Damaged, Reader, Writer};
 use crate::record::RecordId;
 use crate::usage::{Cell, Effect, Group, Segment};
 pub use column::Column;

@@ -16,17 +16,17 @@ static COUNTING: Counting = Counting;
 
 static TARGET: OnceLock<Target> = OnceLock::new();
 
+type Run = unsafe extern "C" fn(*const u8, usize) -> c_int;
+
 unsafe extern "C" {
-    fn LLVMFuzzerRunDriver(
-        count: *mut c_int,
-        arguments: *mut *mut *mut c_char,
-        run: extern "C" fn(*const u8, usize) -> c_int,
-    ) -> c_int;
+    fn LLVMFuzzerRunDriver(count: *mut c_int, arguments: *mut *mut *mut c_char, run: Run) -> c_int;
+    /// Of libfuzzer-sys, which makes a slice of the input and calls the function below.
+    fn LLVMFuzzerTestOneInput(data: *const u8, size: usize) -> c_int;
 }
 
-extern "C" fn run(data: *const u8, size: usize) -> c_int {
-    // SAFETY: libFuzzer passes an input of this size.
-    let input = if size == 0 { &[] } else { unsafe { std::slice::from_raw_parts(data, size) } };
+#[unsafe(no_mangle)]
+#[allow(improper_ctypes_definitions, reason = "both sides are Rust")]
+extern "C" fn rust_fuzzer_test_input(input: &[u8]) -> c_int {
     if let Some(target) = TARGET.get() {
         target.run(input);
     }
@@ -57,7 +57,7 @@ fn run_driver(target: Target, seconds: u64) -> ExitCode {
     let default = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         default(info);
-        // A reader may catch its panics, and libFuzzer must see each.
+        // A reader may catch its panics, and libFuzzer sees only those that end the process.
         std::process::abort();
     }));
     // What a target keeps for all runs isn't part of the first one.
@@ -86,7 +86,7 @@ fn run_driver(target: Target, seconds: u64) -> ExitCode {
     pointers.push(std::ptr::null_mut());
     let (mut count, mut first) = (c_int::try_from(arguments.len()).unwrap_or(1), pointers.as_mut_ptr());
     // SAFETY: the arguments outlive the call, and a null pointer ends them.
-    let result = unsafe { LLVMFuzzerRunDriver(&raw mut count, &raw mut first, run) };
+    let result = unsafe { LLVMFuzzerRunDriver(&raw mut count, &raw mut first, LLVMFuzzerTestOneInput) };
     if result == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

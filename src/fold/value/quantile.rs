@@ -31,6 +31,10 @@ const PER_OCTAVE: i32 = 38;
 /// 2,048: from the bucket of the greatest absolute value down. They reach over 16 decades; what is smaller is counted in
 /// the lowest of them.
 const MAX_BUCKETS: i32 = 2048;
+/// 32,768: twice the index of 9.99E+125, the greatest number, as of 1E-130.
+const MAX_INDEX: i32 = 1 << 15;
+/// 2^46 numbers: with more in each bucket, the sum of all buckets could exceed 64 bits.
+const MAX_COUNT: u64 = 1 << 46;
 
 impl Distribution {
     pub(super) fn is_empty(&self) -> bool {
@@ -81,7 +85,11 @@ impl Distribution {
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Distribution, Damaged> {
-        Ok(Distribution { zeros: reader.uint()?, positive: Buckets::read(reader)?, negative: Buckets::read(reader)? })
+        Ok(Distribution {
+            zeros: read_count(reader)?,
+            positive: Buckets::read(reader)?,
+            negative: Buckets::read(reader)?,
+        })
     }
 }
 
@@ -117,11 +125,20 @@ impl Buckets {
         let mut buckets = BTreeMap::new();
         for _ in 0..count {
             let step = i32::try_from(reader.int()?).ok();
-            index = step.and_then(|step| index.checked_add(step)).ok_or(Damaged("a bucket is out of range"))?;
-            buckets.insert(index, reader.uint()?);
+            index = step
+                .and_then(|step| index.checked_add(step))
+                .filter(|index| (-MAX_INDEX..=MAX_INDEX).contains(index))
+                .ok_or(Damaged("a bucket is out of range"))?;
+            buckets.insert(index, read_count(reader)?);
         }
         Ok(Buckets(buckets))
     }
+}
+
+fn read_count(reader: &mut Reader<'_>) -> Result<u64, Damaged> {
+    reader
+        .uint()
+        .and_then(|count| if count <= MAX_COUNT { Ok(count) } else { Err(Damaged("a bucket has too many numbers")) })
 }
 
 const FRACTION_BITS: u32 = 52;
@@ -217,6 +234,25 @@ mod tests {
             assert!(bound(bucket) < middle && middle < bound(bucket + 1));
             assert_eq!(index(middle), bucket);
         }
+    }
+
+    #[test]
+    fn regression_buckets_that_no_number_has_are_refused() {
+        let read = |indexes: &[i64], count: u64| {
+            let mut writer = Writer::default();
+            writer.uint(0);
+            writer.size(indexes.len());
+            for index in indexes {
+                writer.int((*index).into());
+                writer.uint(count);
+            }
+            writer.size(0);
+            Distribution::read(&mut Reader::new(writer.written())).map(|distribution| distribution.count())
+        };
+        assert_eq!(read(&[16_000, -32_000], 7), Ok(14));
+        // Their difference exceeds 32 bits.
+        assert_eq!(read(&[i64::from(i32::MAX), i64::from(i32::MIN)], 1), Err(Damaged("a bucket is out of range")));
+        assert_eq!(read(&[0, 1], u64::MAX), Err(Damaged("a bucket has too many numbers")));
     }
 
     #[test]
