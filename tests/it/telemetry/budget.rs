@@ -92,7 +92,7 @@ async fn metrics_over_otlp_have_the_names_and_the_dimension_of_those_in_cloudwat
         let Some(Data::Sum(sum)) = &metric.data else { panic!("{metric:?}") };
         let [point] = sum.data_points.as_slice() else { panic!("{sum:?}") };
         assert_eq!(text(&point.attributes, "Pipeline"), "orders");
-        point.value.clone().unwrap()
+        point.value.unwrap()
     };
     assert_eq!(counted("RecordsProcessed"), Value::AsDouble(3.0));
     assert_eq!(counted("ProcessingErrors"), Value::AsDouble(0.0));
