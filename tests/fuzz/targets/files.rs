@@ -3,9 +3,8 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use laptop::proof::avro;
 use usage_aggregator::archive::RecordSchema;
-use usage_compact::{CompactedFile, fuzzing};
+use usage_compact::{CompactedFile, fuzzing, readable};
 
 /// Rows that are read of a file: a damaged one may promise any number.
 const ROWS: usize = 1_000;
@@ -15,12 +14,12 @@ pub(crate) fn avro_file(data: &[u8]) {
     // A Parquet file is the business of another target.
     if data.starts_with(b"Obj") {
         let mut rows = 0;
-        let read = avro::read_rows(data, ROWS, |_| {
+        let read = readable::read_rows(data, ROWS, |_| {
             rows += 1;
             Ok(())
         });
         assert!(read.is_err() || read.is_ok_and(|count| count == rows));
-        _ = avro::read_schema(data);
+        _ = readable::read_schema(data);
     }
 }
 
