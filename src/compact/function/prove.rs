@@ -38,7 +38,8 @@ impl Ledger {
         let config = Config::read(value)?;
         let Some(folder) = folder(&config, &clients.dynamodb) else { return Ok(None) };
         let count_from = config.tables.as_ref().and_then(|tables| tables.count_from);
-        let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch.clone(), &config.pipeline.name);
+        // This function exports no telemetry, so metrics that were to go there are lines on stdout.
+        let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch.clone(), &config.pipeline.name, None);
         Ok(Some(Ledger { folder, count_from, metrics }))
     }
 }
