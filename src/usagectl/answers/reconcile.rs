@@ -45,7 +45,7 @@ pub struct Reconcile {
     /// With --stack: the month, day, or hour to check, for example 2026-11-21 [default: yesterday]
     #[arg(long, value_name = "START", value_parser = start, requires = "stack")]
     at: Option<String>,
-    /// With --stack: if counters differ, write snapshots again that differ from the ledger, leave an audit entry, and compare again
+    /// With --stack: if counters differ, rewrite the snapshots that differ from the ledger, record an audit entry, and compare again
     #[arg(long, requires = "stack")]
     repair: bool,
     /// With --repair: who repairs [default: the caller's identity in the account]
@@ -73,9 +73,9 @@ Examples:
 With a running `usagectl local`, the pages of the ledger are folded first. Records that wait, for
 example behind one that blocks its shard, are reported as waiting and not as differences.
 
-If counters of a stack differ, --repair writes snapshots again that differ from the ledger, leaves
+If counters of a stack differ, --repair rewrites the snapshots that differ from the ledger, records
 an audit entry with each value before and after (`usagectl prove --history` lists them), and
-compares again. What differs then is a difference of ledger and archive, which `usagectl prove`
+compares again. Any remaining difference is between ledger and archive; `usagectl prove`
 explains.
 
 With --stack, the archive is read up to the end of the window, each row once, and the counters of

@@ -109,7 +109,7 @@ impl Init {
             counted(sample.count, "item")
         ));
         console::print(&format!(
-            "\nReview {}/pipeline.toml, and count the sample:\n  {next}\nRun it with a table, its stream, and load like the sample:\n  usagectl local --fresh --pipeline-dir {folder} --simulate own\nDeploy it:\n  make deploy PIPELINE_DIR={folder}",
+            "\nReview {}/pipeline.toml, and count the sample:\n  {next}\nRun it with a table, its stream, and load like the sample:\n  usagectl local --fresh --pipeline-dir {folder} --simulate own\nDeploy it:\n  make deploy PIPELINE_DIR={folder} STACK=NAME",
             out.display()
         ))?;
         Ok(done)

@@ -22,7 +22,7 @@ mod template;
 #[command(after_help = EXAMPLES)]
 pub struct Package {
     /// Folder to write; a package that is already there is replaced
-    #[arg(long, value_name = "DIR", default_value = "build")]
+    #[arg(long, value_name = "DIR", default_value = "build/package")]
     out: PathBuf,
     /// Take the template and the built functions from here: this repository, or an unpacked release
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -31,9 +31,9 @@ pub struct Package {
 
 const EXAMPLES: &str = "\
 Examples:
-  usagectl package --pipeline-dir path/to/mine --out build
-  usagectl package --pipeline-dir path/to/mine --from usage-aggregator-0.1.0-arm64 --out build
-  usagectl package --out build                All shipped pipelines
+  usagectl package --pipeline-dir path/to/mine
+  usagectl package --pipeline-dir path/to/mine --from usage-aggregator-0.1.0-arm64 --out build/mine
+  usagectl package --out build/shipped        All shipped pipelines
 
 `make deploy PIPELINE_DIR=path/to/mine` runs this, checks the pipeline against the deployed one, and deploys
 the folder. The name of the pipeline's folder becomes the name of the pipeline. The function isn't built

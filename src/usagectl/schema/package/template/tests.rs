@@ -22,7 +22,7 @@ fn only_the_own_pipeline_is_in_the_template() {
         "    Default: 'mine'",
         "    AllowedPattern: ^mine$",
         "    AllowedValues: [x86_64]",
-        "    'mine': { Counts: 'true', Indicators: 'false', ArchivePrefix: 'data-pipeline', PartitionKey: 'pk', SortKey: 'sk', TimeToLive: 'expires_at' }",
+        "    'mine': { Counts: 'true', Indicators: 'true', ArchivePrefix: 'data-pipeline', PartitionKey: 'pk', SortKey: 'sk', TimeToLive: 'expires_at' }",
         "  IsMine: !Equals [!Ref Pipeline, 'mine']",
         "        PIPELINE: ''",
         "        PIPELINE_DIR: /var/task/pipeline/mine",
