@@ -19,12 +19,7 @@ fn event(name: &str) -> String {
 }
 
 fn copy_of_orders(fixture: &Fixture, name: &str) {
-    let to = fixture.0.path().join(name);
-    std::fs::create_dir_all(&to).unwrap();
-    for file in std::fs::read_dir(root().join("schemas/orders")).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
-    }
+    fixture.write_pipeline("orders", name, str::to_owned);
 }
 
 #[test]
@@ -114,11 +109,10 @@ fn init_without_a_terminal_names_what_is_missing() {
 #[test]
 fn a_data_folder_remembers_the_pipeline_until_it_starts_over() {
     let fixture = Fixture::new();
-    copy_of_orders(&fixture, "mine");
-    let toml = fixture.0.path().join("mine/pipeline.toml");
-    let text = std::fs::read_to_string(&toml).unwrap().replace("sources = [\"orders\"]", "sources = [\"mine\"]");
-    std::fs::write(&toml, text).unwrap();
-    assert_eq!(fixture.run(&["invoke", "--pipeline-dir", "mine", &event("insert.json")]).code, Some(0));
+    fixture.write_pipeline("orders", "mine", |text| text.replace("sources = [\"orders\"]", "sources = [\"mine\"]"));
+    let own = std::fs::read_to_string(event("insert.json")).unwrap().replace("table/orders/", "table/mine/");
+    std::fs::write(fixture.0.path().join("own.json"), own).unwrap();
+    assert_eq!(fixture.run(&["invoke", "--pipeline-dir", "mine", "own.json"]).code, Some(0));
     let tables = |run: &Run| run.stdout.matches("entity").count() + run.stdout.matches("\"day\"").count();
     let remembered = fixture.run(&["snapshots", "--json"]);
     assert!(tables(&remembered) > 0, "{remembered:?}");
