@@ -169,7 +169,9 @@ impl<'p> Prover<'p> {
             replay::replay(self, &name, steps, heads, &mut counted, &mut proof)?;
             pass += 1;
         }
-        for id in counted.left() {
+        let (left, of_other) = counted.left();
+        proof.other_generation += of_other;
+        for id in left {
             proof.add(ArchiveDifference {
                 hour: name.clone(),
                 record_type: String::new(),

@@ -67,7 +67,12 @@ impl Minute {
 
     /// Whether the record with this id counts by the page with this index.
     pub(super) fn counts(&self, index: usize, id: u128) -> bool {
-        self.winners.get(&id).is_none_or(|winner| *winner == index) && !self.void.contains(&id)
+        self.is_first(index, id) && !self.void.contains(&id)
+    }
+
+    /// Whether this is the page that a record is taken from if several have it.
+    pub(super) fn is_first(&self, index: usize, id: u128) -> bool {
+        self.winners.get(&id).is_none_or(|winner| *winner == index)
     }
 
     /// What the minute counts.

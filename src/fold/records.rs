@@ -184,9 +184,9 @@ impl Minute {
                 for (row, id) in group.ids.iter().enumerate() {
                     let compared = self.compared(page, *id);
                     let standing = match takes_back.get(&compared) {
+                        _ if !self.is_first(index, compared) => Standing::Repeated,
                         Some([_, author, reason]) => Standing::Void((*author).to_owned(), (*reason).to_owned()),
-                        None if self.counts(index, compared) => Standing::Counted,
-                        None => Standing::Repeated,
+                        None => Standing::Counted,
                     };
                     let (mut amounts, mut values) = (Vec::new(), Vec::new());
                     for (column, measure) in group.columns.iter().zip(page.content.measures.iter()) {

@@ -52,11 +52,13 @@ impl Counted {
         self.0.remove(&id)
     }
 
-    /// The records that weren't taken.
-    pub(super) fn left(self) -> Vec<u64> {
-        let mut ids: Vec<u64> = self.0.into_keys().collect();
+    /// The records that weren't taken, and how many of another generation weren't: that may have counted record types that this
+    /// one doesn't.
+    pub(super) fn left(self) -> (Vec<u64>, usize) {
+        let (others, left): (Vec<_>, Vec<_>) = self.0.into_iter().partition(|(_, mark)| mark.is_of_other);
+        let mut ids: Vec<u64> = left.into_iter().map(|(id, _)| id).collect();
         ids.sort_unstable();
-        ids
+        (ids, others.len())
     }
 }
 

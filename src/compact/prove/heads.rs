@@ -56,6 +56,10 @@ impl Heads {
         if before.is_some_and(|head| !head.is_before(step)) {
             return;
         }
+        // An item that isn't remembered may have had a later step that didn't fit.
+        if self.is_full && before.is_none() {
+            return;
+        }
         self.bytes -= before.map_or(0, Head::bytes);
         let image = (step.event != "REMOVE").then(|| step.image.clone().into_boxed_str());
         let head = Head { digits: step.digits, sequence: step.sequence.clone().into_boxed_str(), image };
@@ -126,5 +130,14 @@ mod tests {
         let larger = Step { image: "x".repeat(99), ..step("a", "3", "MODIFY") };
         heads.put_if_later(&larger);
         assert!(heads.get(&first).is_none() && heads.bytes == 0);
+    }
+
+    #[test]
+    fn an_earlier_row_is_not_taken_for_the_last_one_after_a_later_one_did_not_fit() {
+        let later = Step { image: "x".repeat(99), ..step("a", "5", "MODIFY") };
+        let mut heads = Heads::new(OVERHEAD_BYTES + 20);
+        heads.put_if_later(&later);
+        heads.put_if_later(&step("a", "4", "MODIFY"));
+        assert!(heads.is_full() && heads.get(&step("a", "6", "MODIFY")).is_none());
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Context;
 use serde_json::{Map, Value};
 use usage_aggregator::error::Error;
 use usage_aggregator::plan::backfill;
-use usage_aggregator::record::{Change, Image, Item, Remover};
+use usage_aggregator::record::{Change, Event, Image, Item, Remover};
 
 use super::counted::{Counted, of_additions};
 use super::heads::Heads;
@@ -90,9 +90,14 @@ fn compare(
             proof.unlinked += 1;
             return Ok(None);
         }
+        // The insertion after the removal has no row.
+        (Err(Unlinked::NoInsertion), Before::Gone) if !archives(prover, step, Event::Insert) => {
+            proof.unlinked += 1;
+            return Ok(None);
+        }
         // What follows from the row before it.
         (Err(Unlinked::OtherItem), Before::Was(item)) => Change::Remove { old: Image::Carried(item), by },
-        (Err(Unlinked::SecondInsertion), _) if !counts_removals(prover, step) => {
+        (Err(Unlinked::SecondInsertion), _) if !archives(prover, step, Event::Remove) => {
             Change::Insert { new: Image::Carried(new.clone()) }
         }
         (Err(_), _) => return Ok(Some(ArchiveWrong::ChangeMissing)),
@@ -109,8 +114,8 @@ fn compare(
     })
 }
 
-/// Whether each removal of the step's record type has a row.
-fn counts_removals(prover: &Prover<'_>, step: &Step) -> bool {
+/// Whether each such change of the step's record type has a row.
+fn archives(prover: &Prover<'_>, step: &Step, event: Event) -> bool {
     let route = prover.pipeline.routes.iter().find(|route| route.record_type == step.record_type);
-    route.is_some_and(|route| route.events.contains(&usage_aggregator::record::Event::Remove))
+    route.is_some_and(|route| route.events.contains(&event))
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::fields::RowFields;
+use usage_aggregator::record::Event;
 use usage_aggregator::pipeline::{Amount, ArchivedImage, MeasureName, Pipeline, Quantity, Route};
 
 /// What an archive doesn't determine.
@@ -57,10 +58,13 @@ pub fn has_differences(route: &Route) -> bool {
 }
 
 fn missing_sources(route: &Route, columns: &RowFields, reasons: &mut Vec<String>) {
-    let tells_expiry = route.measures().any(|measure| match measure.amount {
-        Amount::Difference { removed, expired, cleared: _ } => removed != expired,
-        Amount::Each { .. } | Amount::Standing(_) => false,
-    });
+    let tells = |events: &[Event]| events.contains(&Event::Remove) != events.contains(&Event::Expire);
+    let tells_expiry = tells(&route.events)
+        || route.measures().any(|measure| match &measure.amount {
+            Amount::Difference { removed, expired, cleared: _ } => removed != expired,
+            Amount::Each { events, .. } => tells(events),
+            Amount::Standing(_) => false,
+        });
     let expired = tells_expiry.then_some("expired");
     for source in ["event_name", "sequence_number", "created_at"].into_iter().chain(expired) {
         if columns.source(source).is_none() {
