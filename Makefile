@@ -52,22 +52,17 @@ export SAM_CLI_TELEMETRY := 0
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
-# The indicator of `orders` is left out while faults are injected: each batch recomputes most customers, which takes minutes in a
-# debug build. It is computed at the end.
 run: ## run the demo: table, stream, mapping, and function, with faults; ends with a proof (FOREVER=1 keeps it running)
 	@test -x $(USAGECTL) || echo "--- Building usagectl and the embedded services: about 3 minutes on two cores. cargo shows how many of 350 crates are done."
 	cargo build --package usagectl --no-default-features
 	@echo; echo "--- Writing orders to a table and delivering its stream to the function the way Lambda does."
 	@echo "--- After four seconds, faults are injected: crashes, lost responses, restarts, splits, poison records."; echo
-	@mkdir -p .usage/plain/orders && cp schemas/orders/*.avsc schemas/orders/*.sql .usage/plain/orders/
-	@sed '/^# What a customer has ordered/,$$d' schemas/orders/pipeline.toml >.usage/plain/orders/pipeline.toml
-	@$(USAGECTL) --data .usage/demo local --pipeline-dir .usage/plain/orders --fresh --simulate orders --entities 20 --records 3000 --rate 400 --retry-attempts 3 \
+	@$(USAGECTL) --data .usage/demo local --fresh --simulate orders --entities 20 --records 3000 --rate 400 --retry-attempts 3 \
 	    --maximum-backoff 200 --faults all,poison=0.5 --faults-after 4 $(if $(FOREVER),--forever)
 	@echo; echo "--- The usage of one customer, and one order row from the archive:"
 	@$(USAGECTL) --data .usage/demo snapshots --entity 7 --plot amount
 	@$(USAGECTL) --data .usage/demo cat data-pipeline/avro/order/ | head -1
-	@echo; echo "--- The open orders of each customer, on its profile: computed once, from then on the function keeps them."
-	@$(USAGECTL) --data .usage/demo indicators rebuild --local
+	@echo; echo "--- The open orders of the customer, which the function keeps on its profile in the table:"
 	@$(USAGECTL) --data .usage/demo indicators show 'CUSTOMER#7' PROFILE --local
 	@echo; echo "--- The archive's Avro files become one Parquet file per type and hour, with each record once:"
 	@$(USAGECTL) --data .usage/demo compact --local --now

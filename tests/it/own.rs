@@ -34,7 +34,7 @@ fn init_drafts_a_pipeline_explains_a_sample_and_its_last_command_counts_it() {
     }
     let next = "usagectl invoke --fresh --pipeline-dir mine mine/sample.json && usagectl snapshots";
     assert!(run.stdout.contains(&format!("\n  {next}\n")), "{run:?}");
-    assert!(run.stdout.trim_end().ends_with("make deploy PIPELINE_DIR=mine"), "{run:?}");
+    assert!(run.stdout.trim_end().ends_with("make deploy PIPELINE_DIR=mine STACK=NAME"), "{run:?}");
 
     let counted = fixture.run(&["invoke", "--fresh", "--pipeline-dir", "mine", "mine/sample.json"]);
     assert_eq!(counted.code, Some(0), "{counted:?}");
