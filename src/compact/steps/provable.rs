@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::fields::RowFields;
-use usage_aggregator::record::Event;
 use usage_aggregator::pipeline::{Amount, ArchivedImage, MeasureName, Pipeline, Quantity, Route};
+use usage_aggregator::record::Event;
 
 /// What an archive doesn't determine.
 #[derive(Debug, Default)]
