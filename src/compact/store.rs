@@ -70,6 +70,7 @@ impl Archive {
     }
 
     /// The folders right below this one, such as `partition_date=2026-11-28/`.
+    #[cfg(feature = "function")]
     pub(crate) async fn folders(&self, folder: &str) -> Result<Vec<String>, Error> {
         let doing = format!("list s3://{}/{folder} (s3:ListBucket)", self.bucket);
         let call = self.client.list_objects_v2().bucket(&self.bucket).prefix(folder).delimiter("/");
