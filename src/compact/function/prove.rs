@@ -135,8 +135,8 @@ impl Function {
     /// Keeps since when the pipeline counts what it counts now. Compaction runs more often than proofs, so it is soon known.
     pub(super) async fn keep_definition(&self, deadline: Option<Instant>) -> Result<(), Error> {
         let Some(ledger) = &self.ledger else { return Ok(()) };
-        let kept = ledger.folder.ledger.defined_since(&self.pipeline.definition(), self.now()?, deadline);
-        kept.await.map(drop)
+        let definition = self.pipeline.definition();
+        ledger.folder.ledger.defined_since(&definition, self.now()?, deadline).await.map(drop)
     }
 
     fn now(&self) -> Result<Timestamp, Error> {

@@ -1,6 +1,7 @@
 //! The files of some hours, and their rows as steps of their items' histories.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use anyhow::bail;
 use bytes::Bytes;
@@ -102,12 +103,7 @@ async fn before<T>(deadline: Option<Instant>, listing: impl Future<Output = Resu
 }
 
 /// The folders of the dates that may have records which were created between these seconds.
-async fn dates(
-    archive: &Archive,
-    route: &Route,
-    folder: &str,
-    (first, end): (i64, i64),
-) -> Result<Vec<String>, Error> {
+async fn dates(archive: &Archive, route: &Route, folder: &str, (first, end): (i64, i64)) -> Result<Vec<String>, Error> {
     let Some(of_type) = &route.archive else { return Ok(Vec::new()) };
     let path = match &of_type.partition_date {
         PartitionDate::CreatedAt => {
@@ -117,13 +113,17 @@ async fn dates(
         PartitionDate::Attribute { path, .. } => path,
     };
     let mut found = archive.folders(folder).await?;
-    // If the same attribute decides the window, a record whose time is too far from its creation is rejected.
-    let time = route.window_time.as_ref().filter(|time| time.path == *path && time.beyond == Beyond::Reject);
-    if let Some(time) = time {
-        let dates = date_folder(first - time.late_seconds)..=date_folder(end + time.early_seconds);
+    if let Some(dates) = allowed_dates(route, path, (first, end)) {
         found.retain(|date| dates.contains(date));
     }
     Ok(found)
+}
+
+/// The folders of the dates that this attribute of records may have which were created between these seconds. If it decides the window
+/// as well, a record whose time is too far from its creation is rejected.
+fn allowed_dates(route: &Route, path: &str, (first, end): (i64, i64)) -> Option<RangeInclusive<String>> {
+    let time = route.window_time.as_ref().filter(|time| time.path == path && time.beyond == Beyond::Reject)?;
+    Some(date_folder(first - time.late_seconds)..=date_folder(end + time.early_seconds))
 }
 
 /// The folder of the date of this second: `partition_date=2026-11-28/`.
@@ -191,7 +191,23 @@ fn route<'p>(prover: &Prover<'p>, record_type: &str) -> Option<&'p Route> {
 
 #[cfg(test)]
 mod tests {
+    use usage_aggregator::pipeline::shipped;
+
     use super::*;
+
+    #[test]
+    fn only_dates_that_the_window_time_allows_are_listed() {
+        let mut pipeline = Pipeline::parse(&shipped("api-usage").unwrap()).unwrap();
+        let hour = (1_795_816_800, 1_795_820_400);
+        let dates = |route: &Route, path: &str| {
+            allowed_dates(route, path, hour).map(|dates| [dates.start().clone(), dates.end().clone()])
+        };
+        let allowed = ["2026-11-20", "2026-11-27"].map(|date| format!("partition_date={date}/"));
+        assert_eq!(dates(&pipeline.routes[0], "requested_at"), Some(allowed), "7 days before, 5 minutes after");
+        assert_eq!(dates(&pipeline.routes[0], "invoiced_on"), None);
+        pipeline.routes[0].window_time.as_mut().unwrap().beyond = Beyond::CreationTime;
+        assert_eq!(dates(&pipeline.routes[0], "requested_at"), None);
+    }
 
     #[test]
     fn large_files_are_read_one_after_the_other() {

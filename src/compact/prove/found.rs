@@ -65,7 +65,9 @@ impl Doubt {
     /// What it says in the log.
     pub(crate) fn text(self) -> &'static str {
         match self {
-            Doubt::Definition => "what the pipeline counts was changed after these records, or less than three hours before them",
+            Doubt::Definition => {
+                "what the pipeline counts was changed after these records, or less than three hours before them"
+            }
             Doubt::Items => {
                 "it isn't certain that `match` names exactly the keys of the table: no record ID shows it, there are several tables, or \
                  the source is a Kinesis stream"

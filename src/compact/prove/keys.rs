@@ -61,7 +61,9 @@ impl Keys {
         let text = |source: &str| fields.source(source).and_then(|field| row.get(field)).and_then(Value::as_str);
         let stream_arn = text("stream_arn").or(self.stream_arn.as_deref());
         let sequence = text("sequence_number").and_then(|text| SequenceNumber::parse(text.to_owned()));
-        let (Some(stream_arn), Some(sequence), Some(row)) = (stream_arn, sequence, row.as_object()) else { return false };
+        let (Some(stream_arn), Some(sequence), Some(row)) = (stream_arn, sequence, row.as_object()) else {
+            return false;
+        };
         let keys = attributes(row, fields, route.matched_attributes());
         stream_record_id(stream_arn, &keys, &sequence).to_string() == step.id
     }

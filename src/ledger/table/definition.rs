@@ -41,7 +41,8 @@ impl LedgerTable {
             }
         }
         let doing = format!("put {key} into {} (dynamodb:PutItem)", self.name);
-        let texts = [(KEY, key), (SORT_KEY, CURRENT.to_owned()), (DEFINITION, definition.to_owned()), (SINCE, now.to_string())];
+        let texts =
+            [(KEY, key), (SORT_KEY, CURRENT.to_owned()), (DEFINITION, definition.to_owned()), (SINCE, now.to_string())];
         let item: HashMap<String, AttributeValue> =
             texts.map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).into();
         retried(deadline, &doing, || async {

@@ -89,7 +89,8 @@ fn the_archive_is_proven_once_a_day_with_an_event_that_the_function_reads() {
     let keys = format!("{}*", usage_aggregator::ledger::DEFINITIONS);
     assert_eq!(puts["Condition"], json!({ "ForAllValues:StringLike": { "dynamodb:LeadingKeys": [keys] } }));
     let variables = &properties("CompactFunction")["Environment"]["Variables"];
-    let stream = json!({ "Fn::If": ["MakesSource", { "Fn::GetAtt": ["SourceTable", "StreamArn"] }, { "Ref": "SourceArn" }] });
+    let stream =
+        json!({ "Fn::If": ["MakesSource", { "Fn::GetAtt": ["SourceTable", "StreamArn"] }, { "Ref": "SourceArn" }] });
     assert_eq!(variables["SOURCE_ARN"], stream);
     assert_eq!(variables["LEDGER_TABLE"], json!({ "Fn::If": ["Counts", { "Ref": "LedgerTable" }, ""] }));
 }

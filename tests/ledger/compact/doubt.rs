@@ -123,7 +123,11 @@ async fn files_by_the_date_of_an_attribute_are_found_by_the_hour_of_their_record
     let deployed = Deployed::with(&[("PIPELINE", ""), ("PIPELINE_DIR", &folder)]);
     deployed.deliver(&changes()).await;
     assert!(deployed.files("partition_date=2026-12-02").len() > 1);
+    let listed =
+        || deployed.place.http.calls().iter().filter(|(call, _)| call.path.trim_matches('/') == "archive").count();
+    let before = listed();
     assert_eq!(deployed.proven().await, [0, 0]);
+    assert_eq!(listed() - before, 5, "both kinds for their dates, and each of the three dates once, for all hours");
     deployed.compact(40).await;
     deployed.compact(40 + 25).await;
     assert_eq!(deployed.proven().await, [0, 0], "Parquet files only");
