@@ -112,7 +112,10 @@ impl Function {
             Event::One(key) => vec![key],
             Event::ProveDay(day) => return self.prove_day(day, deadline).await,
             Event::Prove(hours) => return self.prove_hours(hours, deadline).await,
-            Event::Due { record_type, date } => self.due(record_type.as_deref(), date.as_deref(), &mut failed).await?,
+            Event::Due { record_type, date } => {
+                failed.extend(self.keep_definition(deadline).await.err());
+                self.due(record_type.as_deref(), date.as_deref(), &mut failed).await?
+            }
         };
         let mut answer = Answer::default();
         if let (Some(name), true) = (&self.name, due.len() > 1) {

@@ -11,11 +11,14 @@ mod counted;
 mod files;
 mod found;
 mod heads;
+mod hour;
+mod keys;
 mod replay;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use usage_aggregator::error::{Error, ErrorKind};
 use usage_aggregator::fold::Folder;
 use usage_aggregator::ledger::is_expiring;
@@ -24,34 +27,65 @@ use usage_aggregator::time::{HOUR_SECONDS, Timestamp};
 use usage_aggregator::usage::Segment;
 
 use crate::event::Hours;
+use crate::steps::RowFields;
 use crate::steps::provable;
-use crate::steps::{RowFields, Step};
 use crate::store::Archive;
-use counted::Counted;
-pub(crate) use files::hour_bytes;
+pub(crate) use files::Files;
 pub(crate) use found::Proof;
 pub use found::{ArchiveDifference, ArchiveWrong};
 use heads::Heads;
+use keys::Keys;
 
 /// How many hours before the first one are read for the last row of each item.
 const LOOK_BACK_HOURS: i64 = 24;
-/// In the most passes, each has so few items that one of them must be too large.
-const MAX_PASSES: u64 = 4_096;
+
+/// How long after a difference its hour is proven again. Pages are read before files are listed, so a record that arrives in between
+/// would look as if it wasn't counted.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// Proves hours of a pipeline.
 pub(crate) struct Prover<'p> {
     pub(crate) archive: &'p Archive,
     pub(crate) pipeline: &'p Pipeline,
     pub(crate) folder: &'p Folder,
-    /// The first second that is counted.
-    count_from: Option<Timestamp>,
+    known: Known,
+    keys: Keys,
     fields: BTreeMap<&'p str, RowFields>,
     /// Measures that the archive doesn't determine exactly.
     excluded: BTreeSet<String>,
     /// Whether counting any record needs the image before it.
     needs_old: bool,
-    /// The memory for the rows of an hour, and the same for the last rows of items.
+    /// The memory for the rows of an hour, the same for the last rows of items, and the same for files.
     memory_bytes: usize,
+}
+
+/// What is known about when and from where records are counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    /// The first second that is counted.
+    pub count_from: Option<Timestamp>,
+    /// From when on all records were counted as the pipeline counts now.
+    pub certain_from: Timestamp,
+    /// The stream that the function reads.
+    pub stream_arn: Option<String>,
+}
+
+/// When a proof must end, and what time it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clocks {
+    pub now: Timestamp,
+    pub deadline: Option<Instant>,
+}
+
+impl Clocks {
+    fn is_over(self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Why an hour wasn't proven that ended with an error.
+    fn why(self, error: &Error) -> String {
+        if self.is_over() { "no time was left".to_owned() } else { error.message.clone() }
+    }
 }
 
 impl<'p> Prover<'p> {
@@ -63,7 +97,7 @@ impl<'p> Prover<'p> {
         archive: &'p Archive,
         pipeline: &'p Pipeline,
         folder: &'p Folder,
-        count_from: Option<Timestamp>,
+        known: Known,
         memory_bytes: usize,
     ) -> Result<Prover<'p>, Vec<String>> {
         let fields = pipeline.schemas().map(|(name, schema)| Ok((name, RowFields::new(schema)?)));
@@ -76,64 +110,111 @@ impl<'p> Prover<'p> {
         let names = gaps.measures.into_keys();
         let excluded = names.flat_map(|name| [adjusted_name(&name), name]).collect();
         let needs_old = pipeline.routes.iter().any(provable::has_differences);
-        Ok(Prover { archive, pipeline, folder, count_from, fields, excluded, needs_old, memory_bytes })
+        let keys = Keys::new(known.stream_arn.clone());
+        Ok(Prover { archive, pipeline, folder, known, keys, fields, excluded, needs_old, memory_bytes })
     }
 
-    /// Proves these hours until the deadline.
+    /// Proves these hours until the deadline. An hour that differs is proven again before it is reported.
     ///
     /// # Errors
     /// If the ledger can't be read at all. Hours that fail are in the result.
-    pub(crate) async fn prove(&self, hours: Hours, now: i64, deadline: Option<Instant>) -> Result<Proof, Error> {
-        let cuts = self.folder.ledger.cuts(deadline).await?;
+    pub(crate) async fn prove(&self, hours: Hours, clocks: Clocks) -> Result<Proof, Error> {
+        let cuts = self.folder.ledger.cuts(clocks.deadline).await?;
+        let hours: Vec<i64> = hours.starts().collect();
         let mut proof = Proof::default();
-        let mut heads = Heads::new(self.memory_bytes);
-        if self.needs_old {
-            // What can't be read is unlinked then.
-            proof.failed.extend(self.look_back(hours.from, &mut heads, deadline).await.err());
+        let mut differing = Vec::new();
+        self.prove_each(&hours, &cuts, clocks, &mut proof, |from, hour, proof| match hour.difference_count {
+            0 => proof.merge(hour),
+            _ => differing.push(from),
+        })
+        .await;
+        if differing.is_empty() {
+            return Ok(proof);
         }
-        for from in hours.starts() {
-            let name = hour_name(from);
-            let is_in_hour = |cut: &Timestamp| (from..from + HOUR_SECONDS).contains(&cut.seconds());
-            let now = Timestamp::from_seconds(now).ok_or_else(|| Error::config("read the clock"))?;
-            let obstacle = if is_expiring(Segment::at(from), self.folder.ledger.keep_days, now) {
-                Some("its pages may have expired")
-            } else if cuts.iter().any(|(_, cut)| is_in_hour(cut)) {
-                Some("a table was backfilled up to it, and what opened measures then may have no row")
-            } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                Some("no time was left")
-            } else {
-                None
-            };
-            if let Some(why) = obstacle {
-                // Its rows are missing before the next hour's.
-                heads = Heads::new(self.memory_bytes);
-                proof.left.push((name, why.to_owned()));
-                continue;
-            }
-            match self.prove_hour(from, &mut heads, deadline).await {
-                Ok(hour) => proof.merge(hour),
-                Err(error) => {
-                    heads = Heads::new(self.memory_bytes);
-                    let out_of_time = deadline.is_some_and(|deadline| deadline <= Instant::now());
-                    let why = if out_of_time { "no time was left".to_owned() } else { error.message.clone() };
-                    proof.left.push((name, why));
-                    proof.failed.extend((!out_of_time).then_some(error));
-                }
-            }
+        let again = Instant::now() + PAUSE;
+        if clocks.deadline.is_some_and(|deadline| deadline <= again) {
+            let why = "it differs, and no time was left to prove it a second time";
+            proof.left.extend(differing.into_iter().map(|from| (hour_name(from), why.to_owned())));
+            return Ok(proof);
         }
+        sleep_until(again).await;
+        self.prove_each(&differing, &cuts, clocks, &mut proof, |_, hour, proof| proof.merge(hour)).await;
         Ok(proof)
     }
 
+    /// Proves hours one after the other, and passes what it found in each to `each`. What can't be proven is in the result.
+    async fn prove_each(
+        &self,
+        hours: &[i64],
+        cuts: &[(String, Timestamp)],
+        clocks: Clocks,
+        proof: &mut Proof,
+        mut each: impl FnMut(i64, Proof, &mut Proof),
+    ) {
+        let (Some(first), Some(last)) = (hours.first(), hours.last()) else { return };
+        let look_back = if self.needs_old { LOOK_BACK_HOURS * HOUR_SECONDS } else { 0 };
+        let listed = (first - look_back, last + HOUR_SECONDS);
+        let files = match Files::list(self.archive, self.pipeline, listed, clocks.deadline).await {
+            Ok(files) => files,
+            Err(error) => {
+                hours.iter().for_each(|from| proof.left.push((hour_name(*from), clocks.why(&error))));
+                proof.failed.extend((!clocks.is_over()).then_some(error));
+                return;
+            }
+        };
+        let mut heads = Heads::new(self.memory_bytes);
+        let mut before = None;
+        for from in hours.iter().copied() {
+            if before.replace(from) != Some(from - HOUR_SECONDS) && self.needs_old {
+                heads = Heads::new(self.memory_bytes);
+                // What can't be read is unlinked then.
+                proof.failed.extend(self.look_back(from, &files, &mut heads, clocks.deadline).await.err());
+            }
+            if let Some(why) = self.obstacle(from, cuts, clocks) {
+                // Its rows are missing before the next hour's.
+                heads = Heads::new(self.memory_bytes);
+                proof.left.push((hour_name(from), why.to_owned()));
+                continue;
+            }
+            match self.prove_hour(from, &files, &mut heads, clocks.deadline).await {
+                Ok(hour) => each(from, hour, proof),
+                Err(error) => {
+                    heads = Heads::new(self.memory_bytes);
+                    proof.left.push((hour_name(from), clocks.why(&error)));
+                    proof.failed.extend((!clocks.is_over()).then_some(error));
+                }
+            }
+        }
+    }
+
+    /// Why an hour can't be proven, if it can't.
+    fn obstacle(&self, from: i64, cuts: &[(String, Timestamp)], clocks: Clocks) -> Option<&'static str> {
+        let is_in_hour = |cut: &Timestamp| (from..from + HOUR_SECONDS).contains(&cut.seconds());
+        if is_expiring(Segment::at(from), self.folder.ledger.keep_days, clocks.now) {
+            Some("its pages may have expired")
+        } else if cuts.iter().any(|(_, cut)| is_in_hour(cut)) {
+            Some("a table was backfilled up to it, and what opened measures then may have no row")
+        } else {
+            clocks.is_over().then_some("no time was left")
+        }
+    }
+
     /// Remembers the last row of each item before this second. Half of the time is for the hours themselves.
-    async fn look_back(&self, from: i64, heads: &mut Heads, deadline: Option<Instant>) -> Result<(), Error> {
+    async fn look_back(
+        &self,
+        from: i64,
+        files: &Files,
+        heads: &mut Heads,
+        deadline: Option<Instant>,
+    ) -> Result<(), Error> {
         let started = Instant::now();
         let enough = deadline.map(|deadline| started + deadline.saturating_duration_since(started) / 2);
         for hours in 1..=LOOK_BACK_HOURS {
             if heads.is_full() || enough.is_some_and(|enough| enough <= Instant::now()) {
                 break;
             }
-            let files = files::of_hour(self.archive, self.pipeline, &hour_name(from - hours * HOUR_SECONDS)).await?;
-            let read = files::each_step(self, &files, enough, |step| {
+            let files = files.of_hour(from - hours * HOUR_SECONDS);
+            let read = files::each_step(self, files, enough, |step| {
                 heads.put_if_later(&step);
                 files::Next::Read
             });
@@ -145,74 +226,6 @@ impl<'p> Prover<'p> {
             }
         }
         Ok(())
-    }
-
-    async fn prove_hour(&self, from: i64, heads: &mut Heads, deadline: Option<Instant>) -> Result<Proof, Error> {
-        let mut counted = Counted::read(self, from, deadline).await?;
-        let name = hour_name(from);
-        let files = files::of_hour(self.archive, self.pipeline, &name).await?;
-        let mut proof = Proof { hours: 1, ..Proof::default() };
-        let mut passes = 1;
-        let mut pass = 0;
-        while pass < passes {
-            let Some(steps) = self.steps(&files, (pass, passes), deadline).await? else {
-                if passes == MAX_PASSES {
-                    let megabytes = self.memory_bytes / 1_000_000;
-                    return Err(Error::config(format!(
-                        "prove {name}: the rows of an item take more than {megabytes} MB; raise the function's memory"
-                    )));
-                }
-                // Each pass becomes two, which have the same items.
-                (pass, passes) = (pass * 2, passes * 2);
-                continue;
-            };
-            replay::replay(self, &name, steps, heads, &mut counted, &mut proof)?;
-            pass += 1;
-        }
-        let (left, of_other) = counted.left();
-        proof.other_generation += of_other;
-        for id in left {
-            proof.add(ArchiveDifference {
-                hour: name.clone(),
-                record_type: String::new(),
-                sequence: String::new(),
-                record_id: format!("{id:016x}"),
-                what: ArchiveWrong::NotArchived,
-            });
-        }
-        Ok(proof)
-    }
-
-    /// The steps of the items of one pass, each once, in the order of their items and sequence numbers; `None` if they don't fit into
-    /// memory.
-    async fn steps(
-        &self,
-        files: &[files::File],
-        (pass, passes): (u64, u64),
-        deadline: Option<Instant>,
-    ) -> Result<Option<Vec<Step>>, Error> {
-        let (mut steps, mut bytes) = (Vec::new(), 0);
-        let read = files::each_step(self, files, deadline, |step| {
-            if (heads::hash(&step) * passes) >> 32 != pass {
-                return files::Next::Read;
-            }
-            bytes += heads::step_bytes(&step);
-            steps.push(step);
-            if bytes > self.memory_bytes { files::Next::Stop } else { files::Next::Read }
-        });
-        if read.await? == files::Next::Stop {
-            return Ok(None);
-        }
-        steps.sort_unstable_by(|one, other| {
-            (&one.record_type, &one.item, one.order(), &one.id).cmp(&(
-                &other.record_type,
-                &other.item,
-                other.order(),
-                &other.id,
-            ))
-        });
-        steps.dedup_by(|one, other| one.id == other.id && one.item == other.item);
-        Ok(Some(steps))
     }
 }
 

@@ -18,7 +18,7 @@ use usage_aggregator::record::{Change, ChangeRecord, Image, Item, Origin, Record
 use usage_aggregator::usage::{CounterAdditions, additions, openings};
 
 pub use fields::{RowFields, item_text};
-pub use image::image;
+pub use image::{attributes, image};
 
 /// A row of a history. That of a backfill has no digits, so that it comes first, and the event ID as its event.
 #[derive(Debug, Clone, PartialEq, Eq)]

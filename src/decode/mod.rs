@@ -33,7 +33,7 @@ use std::ops::ControlFlow;
 
 use crate::error::Error;
 use crate::outline::{Node, Outline, OutlinedRecord, WrittenItems};
-use crate::record::{ChangeRecord, Code, Fault, Origin, Rejection, SequenceNumber};
+use crate::record::{ChangeRecord, Code, Fault, Item, Origin, RecordId, Rejection, SequenceNumber};
 use aggregate::UserRecord;
 use fields::Fields;
 use json::Reader;
@@ -237,6 +237,11 @@ impl<'a> RawRecord<'a> {
 fn text<'a>(field: Option<&'a str>, name: &str) -> Result<Cow<'a, str>, Fault> {
     let text = field.ok_or_else(|| Fault::new(Code::Malformed, name, "is missing"))?;
     Reader::new(text).string().map_err(|_| Fault::new(Code::Malformed, name, "is not a string"))
+}
+
+/// The id that a record of this DynamoDB stream has if these are all keys of its item.
+pub fn stream_record_id(stream_arn: &str, keys: &Item<'_>, sequence: &SequenceNumber<'_>) -> RecordId {
+    identity::of_stream_record(stream_arn, keys, sequence, &mut Vec::new())
 }
 
 #[cfg(test)]

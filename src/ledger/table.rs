@@ -4,6 +4,7 @@
 mod alerts;
 mod attempts;
 mod cuts;
+mod definition;
 mod register;
 mod states;
 mod swap;
@@ -24,6 +25,7 @@ use crate::window::{Window, Zone};
 pub use alerts::AlertItem;
 use attempts::{never_poison, no_retries, retried};
 pub use cuts::{CUT, CUTS};
+pub use definition::DEFINITIONS;
 pub use register::{Audit, Registered};
 pub use swap::Swap;
 

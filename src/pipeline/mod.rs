@@ -5,6 +5,7 @@ mod aggregate;
 mod alert;
 mod closing;
 mod condition;
+mod definition;
 mod document;
 mod indicator;
 mod nearest;

@@ -135,6 +135,7 @@ impl Telemetry {
 
     /// Awaits an invocation as a child of the segment that Lambda's X-Ray header names.
     pub async fn within<F: Future>(&self, header: Option<&str>, function_arn: &str, invocation: F) -> F::Output {
+        panics::start_invocation();
         self.queue.set_function_arn(function_arn);
         let parent = header.and_then(xray::parent);
         let parent = parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));

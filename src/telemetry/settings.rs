@@ -7,6 +7,9 @@ use std::time::Duration;
 const DEFAULT_BUDGET: Duration = Duration::from_millis(100);
 /// The longest budget. An export must not use up the time that is left for the response.
 const MAX_BUDGET: Duration = Duration::from_secs(10);
+/// The default of `DEADLINE_MARGIN_MS`. An invocation that stops writing at the margin has half of it for the export, and the
+/// other half for the response.
+const DEFAULT_MARGIN: Duration = Duration::from_millis(1_000);
 /// The default of OTEL_BSP_MAX_QUEUE_SIZE (OpenTelemetry's specification).
 const DEFAULT_QUEUE: usize = 2_048;
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -65,6 +68,9 @@ impl Settings {
         };
         let budget = milliseconds("TELEMETRY_BUDGET_MS")?.unwrap_or(DEFAULT_BUDGET).min(MAX_BUDGET);
         let timeout = milliseconds("OTEL_EXPORTER_OTLP_TIMEOUT")?.unwrap_or(budget);
+        // The configuration refuses a margin that isn't a number.
+        let margin = get("DEADLINE_MARGIN_MS").and_then(|text| text.parse().ok()).map(Duration::from_millis);
+        let reserved = margin.unwrap_or(DEFAULT_MARGIN) / 2;
         let queue = get("OTEL_BSP_MAX_QUEUE_SIZE").and_then(|size| size.parse().ok()).unwrap_or(DEFAULT_QUEUE);
         let names_service =
             |attributes: String| attributes.split(',').any(|pair| pair.trim().starts_with("service.name="));
@@ -72,7 +78,7 @@ impl Settings {
             traces,
             logs,
             metrics,
-            budget: budget.min(timeout),
+            budget: budget.min(timeout).min(reserved),
             queue,
             function: get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "usage-aggregator".to_owned()),
             resource: resource(&get),
@@ -155,6 +161,18 @@ mod tests {
         let metrics = read(&[(ENDPOINT, "http://localhost:4318"), ("METRICS_SINK", "otlp")]).unwrap().unwrap();
         assert_eq!(metrics.metrics.as_deref(), Some("http://localhost:4318/v1/metrics"));
         assert_eq!(metrics.budget, DEFAULT_BUDGET);
+    }
+
+    #[test]
+    fn an_export_ends_within_half_of_the_margin_before_lambdas_deadline() {
+        let budget = |variables: &[(&str, &str)]| {
+            let variables = [variables, &[(ENDPOINT, "http://localhost:4318")]].concat();
+            read(&variables).unwrap().unwrap().budget.as_millis()
+        };
+        assert_eq!(budget(&[("TELEMETRY_BUDGET_MS", "5000")]), 500);
+        assert_eq!(budget(&[("TELEMETRY_BUDGET_MS", "5000"), ("DEADLINE_MARGIN_MS", "3000")]), 1_500);
+        assert_eq!(budget(&[("TELEMETRY_BUDGET_MS", "400"), ("DEADLINE_MARGIN_MS", "3000")]), 400);
+        assert_eq!(budget(&[("DEADLINE_MARGIN_MS", "100")]), 50);
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub const MAY_CALL: &[(&str, &[&str])] = &[
     ("ledger/table.rs", &["aws_sdk_dynamodb"]),
     ("ledger/table/alerts.rs", &["aws_sdk_dynamodb"]),
     ("ledger/table/attempts.rs", &["aws_sdk_dynamodb"]),
+    ("ledger/table/definition.rs", &["aws_sdk_dynamodb"]),
     ("ledger/table/register.rs", &["aws_sdk_dynamodb"]),
     ("ledger/table/states.rs", &["aws_sdk_dynamodb"]),
     ("ledger/table/swap.rs", &["aws_sdk_dynamodb"]),

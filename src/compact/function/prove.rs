@@ -9,20 +9,26 @@ use usage_aggregator::error::Error;
 use usage_aggregator::fold::Folder;
 use usage_aggregator::handler::folder;
 use usage_aggregator::metrics::{Metrics, MetricsSink};
-use usage_aggregator::time::Timestamp;
+use usage_aggregator::time::{HOUR_SECONDS, Timestamp};
 
 use super::{Answer, Function, all_well};
 use crate::event::Hours;
-use crate::prove::{ArchiveDifference, Proof, Prover, hour_bytes, hour_name};
+use crate::prove::{ArchiveDifference, Clocks, Files, Known, Proof, Prover, hour_name};
 
 /// The share of the function's memory that the files of the hours have which one invocation proves. With the default of 2 GB, it proves
 /// 64 MB.
 const PART_OF_MEMORY: usize = 32;
 
+/// How long after a change of the pipeline some records are still counted by the earlier definition: the longest gradual deployment
+/// takes 100 minutes (Linear10PercentEvery10Minutes), and the stack is updated for some minutes before it.
+const SHIFT_SECONDS: i64 = 3 * HOUR_SECONDS;
+
 /// The ledger, and where the results of proofs are sent.
 pub(super) struct Ledger {
     folder: Folder,
     count_from: Option<Timestamp>,
+    /// The stream that the pipeline's function reads.
+    stream_arn: Option<String>,
     metrics: MetricsSink,
 }
 
@@ -40,17 +46,18 @@ impl Ledger {
         let count_from = config.tables.as_ref().and_then(|tables| tables.count_from);
         // This function exports no telemetry, so metrics that were to go there are lines on stdout.
         let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch.clone(), &config.pipeline.name, None);
-        Ok(Some(Ledger { folder, count_from, metrics }))
+        let stream_arn = value("SOURCE_ARN").filter(|arn| !arn.is_empty());
+        Ok(Some(Ledger { folder, count_from, stream_arn, metrics }))
     }
 }
 
 impl Function {
-    /// Proves the first hours of a day, and starts invocations for the others.
+    /// Proves a day, or starts an invocation for each of its parts if it has many files.
     pub(super) async fn prove_day(&self, day: Hours, deadline: Option<Instant>) -> Result<Answer, Error> {
-        let mut bytes = 0;
-        for from in day.starts() {
-            bytes += hour_bytes(&self.compactor.archive, &self.pipeline, &hour_name(from)).await?;
-        }
+        let end = day.from + i64::from(day.count) * HOUR_SECONDS;
+        let files = Files::list(&self.compactor.archive, &self.pipeline, (day.from, end), deadline).await?;
+        let bytes = files.bytes();
+        drop(files);
         let parts = match &self.name {
             Some(_) => {
                 let of_part = u64::try_from(2 * self.compactor.memory_bytes / PART_OF_MEMORY).unwrap_or(u64::MAX);
@@ -59,24 +66,32 @@ impl Function {
             None => 1,
         };
         let parts = day.split(parts);
+        match &self.name {
+            Some(name) if parts.len() > 1 => self.start_parts(name, &parts).await,
+            _ => self.prove_hours(day, deadline).await,
+        }
+    }
+
+    /// Starts an invocation for each part of a day. Lambda invokes a function again that failed, and the hours of parts that were
+    /// started before would count twice. So this fails only if none was started.
+    async fn start_parts(&self, name: &str, parts: &[Hours]) -> Result<Answer, Error> {
         let (mut started, mut failed) = (0, Vec::new());
-        if let Some(name) = &self.name {
-            for part in parts.iter().skip(1) {
-                let what = format!("the proof of {} hours from {} on", part.count, hour_name(part.from));
-                match self.start(name, &what, part.event()).await {
-                    Ok(()) => started += 1,
-                    Err(error) => failed.push(error),
-                }
+        for part in parts {
+            let what = format!("the proof of {} hours from {} on", part.count, hour_name(part.from));
+            match self.start(name, &what, part.event()).await {
+                Ok(()) => started += 1,
+                Err(error) => failed.push((part, error)),
             }
         }
-        let mut answer = Answer::default();
-        for part in parts.into_iter().take(1) {
-            match self.prove_hours(part, deadline).await {
-                Ok(proven) => answer = proven,
-                Err(error) => failed.push(error),
+        if started == 0 {
+            return all_well(failed.into_iter().map(|(_, error)| error).collect()).map(|()| Answer::default());
+        }
+        for (part, error) in failed {
+            for from in part.starts() {
+                warn!(hour = hour_name(from), why = %error, "hour not proven");
             }
         }
-        all_well(failed).map(|()| Answer { started, ..answer })
+        Ok(Answer { started, ..Answer::default() })
     }
 
     /// Proves hours, and reports what differs and what couldn't be proven.
@@ -86,13 +101,16 @@ impl Function {
                 "prove the archive: set LEDGER_TABLE and USAGE_TABLE to the tables of the pipeline",
             ));
         };
-        let now = (self.compactor.clock)();
+        let now = self.now()?;
+        let since = ledger.folder.ledger.defined_since(&self.pipeline.definition(), now, deadline).await?;
+        let certain_from = Timestamp::from_seconds(since.seconds() + SHIFT_SECONDS).unwrap_or(since);
+        let known = Known { count_from: ledger.count_from, certain_from, stream_arn: ledger.stream_arn.clone() };
         let compactor = &self.compactor;
         // A half of it for the rows of an hour, and the other for the last rows of items.
         let memory_bytes = compactor.memory_bytes / 2;
-        let prover = Prover::new(&compactor.archive, &self.pipeline, &ledger.folder, ledger.count_from, memory_bytes);
+        let prover = Prover::new(&compactor.archive, &self.pipeline, &ledger.folder, known, memory_bytes);
         let proof = match prover {
-            Ok(prover) => prover.prove(hours, now, deadline).await?,
+            Ok(prover) => prover.prove(hours, Clocks { now, deadline }).await?,
             Err(reasons) => {
                 let reasons = reasons.join("; ");
                 warn!(reasons, "the archive doesn't determine what is counted");
@@ -102,23 +120,36 @@ impl Function {
         };
         log(hours, &proof);
         let mut metrics = Metrics::default();
-        // Lambda sends the event again after a failure, and its hours must not be counted twice.
+        // Whoever sends the event again after a failure must not count its hours twice.
         metrics.count("ArchiveHoursProven", if proof.failed.is_empty() { proof.hours } else { 0 });
         metrics.count("ArchiveDifferences", proof.difference_count);
         metrics.count("ArchiveUnlinked", proof.unlinked);
-        let at = Timestamp::from_seconds(now).ok_or_else(|| Error::config("read the clock"))?;
-        if let Err(error) = ledger.metrics.send(&metrics, "", at).await {
+        if let Err(error) = ledger.metrics.send(&metrics, "", now).await {
             warn!(%error, "failed to send metrics; the proof is not affected");
         }
         let Proof { hours, difference_count: differences, unlinked, .. } = proof;
         let answer = Answer { hours, differences, unlinked, ..Answer::default() };
         all_well(proof.failed).map(|()| answer)
     }
+
+    /// Keeps since when the pipeline counts what it counts now. Compaction runs more often than proofs, so it is soon known.
+    pub(super) async fn keep_definition(&self, deadline: Option<Instant>) -> Result<(), Error> {
+        let Some(ledger) = &self.ledger else { return Ok(()) };
+        let definition = self.pipeline.definition();
+        ledger.folder.ledger.defined_since(&definition, self.now()?, deadline).await.map(drop)
+    }
+
+    fn now(&self) -> Result<Timestamp, Error> {
+        Timestamp::from_seconds((self.compactor.clock)()).ok_or_else(|| Error::config("read the clock"))
+    }
 }
 
 fn log(hours: Hours, proof: &Proof) {
     for ArchiveDifference { hour, record_type, sequence, record_id, what } in &proof.differences {
         warn!(hour, record_type, sequence, record_id, what = what.text(), "archive differs");
+    }
+    for (why, records) in &proof.doubtful {
+        warn!(records, why = why.text(), "difference not certain");
     }
     for (hour, why) in &proof.left {
         warn!(hour, why, "hour not proven");

@@ -14,8 +14,9 @@ use usage_aggregator::usage::{CounterAdditions, CounterKey, Segment};
 
 use super::Prover;
 
-/// Minutes that are read at once.
-const MINUTES: usize = 4;
+/// Minutes that are read at once. A minute of a large table has 100,000 records, and each is in memory with its texts until it is a
+/// number.
+const MINUTES: usize = 2;
 
 /// What was counted for a record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! What a proof found.
 
+use std::collections::BTreeMap;
+
 use usage_aggregator::error::Error;
 
 /// Differences that are logged. The others are only counted.
@@ -39,8 +41,37 @@ impl ArchiveWrong {
         match self {
             ArchiveWrong::NotArchived => "the ledger counted it, but the archive lacks it",
             ArchiveWrong::NotCounted => "the archive has it, but the ledger didn't count it",
-            ArchiveWrong::Discontinuous => "the ledger counted something else than what follows from the item's rows",
-            ArchiveWrong::ChangeMissing => "a change of the item before it is missing",
+            ArchiveWrong::Discontinuous => {
+                "the ledger counted something else than what follows from the item's rows: a change of it was lost, quarantined, or \
+                 discarded, or its row was deleted"
+            }
+            ArchiveWrong::ChangeMissing => {
+                "a change of the item before it is missing: it was lost, quarantined, or discarded, or its row was deleted"
+            }
+        }
+    }
+}
+
+/// Why a difference isn't certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Doubt {
+    /// What is counted was changed after the record, or shortly before it.
+    Definition,
+    /// Rows of an item can't be told from those of another.
+    Items,
+}
+
+impl Doubt {
+    /// What it says in the log.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Doubt::Definition => {
+                "what the pipeline counts was changed after these records, or less than three hours before them"
+            }
+            Doubt::Items => {
+                "it isn't certain that `match` names exactly the keys of the table: no record ID shows it, there are several tables, or \
+                 the source is a Kinesis stream"
+            }
         }
     }
 }
@@ -56,8 +87,10 @@ pub(crate) struct Proof {
     pub failed: Vec<Error>,
     /// The records of the archive that were compared.
     pub records: usize,
-    /// Of them, those whose amounts weren't, because the row before them wasn't found.
+    /// Of them, those whose amounts weren't, because the row before them wasn't found, and those with a difference that isn't certain.
     pub unlinked: usize,
+    /// The differences that aren't certain, by the reason.
+    pub doubtful: BTreeMap<Doubt, usize>,
     /// Of them, those that were counted by another generation of the measures.
     pub other_generation: usize,
     pub difference_count: usize,
@@ -73,6 +106,12 @@ impl Proof {
         }
     }
 
+    /// Counts a difference that isn't certain.
+    pub(super) fn doubt(&mut self, why: Doubt) {
+        self.unlinked += 1;
+        *self.doubtful.entry(why).or_default() += 1;
+    }
+
     /// Adds what the proof of an hour found.
     pub(super) fn merge(&mut self, other: Proof) {
         self.hours += other.hours;
@@ -80,6 +119,9 @@ impl Proof {
         self.unlinked += other.unlinked;
         self.other_generation += other.other_generation;
         self.difference_count += other.difference_count;
+        for (why, count) in other.doubtful {
+            *self.doubtful.entry(why).or_default() += count;
+        }
         let room = NAMED_DIFFERENCES.saturating_sub(self.differences.len());
         self.differences.extend(other.differences.into_iter().take(room));
     }

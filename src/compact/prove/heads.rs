@@ -12,6 +12,8 @@ const OVERHEAD_BYTES: usize = 150;
 pub(super) struct Head {
     digits: i64,
     sequence: Box<str>,
+    /// When its record was created, in microseconds since the epoch.
+    pub(super) created_at: i64,
     /// The row; `None` if the item was removed.
     pub(super) image: Option<Box<str>>,
 }
@@ -62,7 +64,8 @@ impl Heads {
         }
         self.bytes -= before.map_or(0, Head::bytes);
         let image = (step.event != "REMOVE").then(|| step.image.clone().into_boxed_str());
-        let head = Head { digits: step.digits, sequence: step.sequence.clone().into_boxed_str(), image };
+        let sequence = step.sequence.clone().into_boxed_str();
+        let head = Head { digits: step.digits, sequence, created_at: step.created_at, image };
         if self.bytes + head.bytes() > self.limit {
             // What is known of the item is no longer true.
             self.by_item.remove(&key);

@@ -7,8 +7,11 @@ use usage_aggregator::plan::backfill;
 use usage_aggregator::record::{Change, Event, Image, Item, Remover};
 
 use super::counted::{Counted, of_additions};
+use super::found::Doubt;
 use super::heads::Heads;
+use super::keys::is_of_one_item;
 use super::{ArchiveDifference, ArchiveWrong, Proof, Prover};
+use crate::steps::provable::has_differences;
 use crate::steps::{Step, Unlinked, first_bytes, image};
 
 /// An item before a step.
@@ -34,7 +37,10 @@ pub(super) fn replay(
             Error::poison(format!("count {} at {} from its row: {error:#}", step.record_type, step.sequence))
         })?;
         proof.records += 1;
-        if let Some(what) = wrong {
+        let doubt = wrong.and_then(|_| doubt(prover, &step, heads));
+        if let Some(why) = doubt {
+            proof.doubt(why);
+        } else if let Some(what) = wrong {
             proof.add(ArchiveDifference {
                 hour: hour.to_owned(),
                 record_type: step.record_type.clone(),
@@ -54,6 +60,22 @@ fn is_backfilled(step: &Step) -> bool {
     [backfill::WHOLE, backfill::ARCHIVED].contains(&step.event.as_str())
 }
 
+/// Why a difference of a step isn't certain, if it isn't.
+fn doubt(prover: &Prover<'_>, step: &Step, heads: &Heads) -> Option<Doubt> {
+    let is_early = |created_at: i64| created_at < prover.known.certain_from.micros();
+    let head = heads.get(step).filter(|_| prover.needs_old);
+    if is_early(step.created_at) || head.is_some_and(|head| is_early(head.created_at)) {
+        return Some(Doubt::Definition);
+    }
+    (!is_of_one_item(step) && follows(prover, step)).then_some(Doubt::Items)
+}
+
+/// Whether what a step counts follows from the row before it.
+fn follows(prover: &Prover<'_>, step: &Step) -> bool {
+    let route = prover.pipeline.routes.iter().find(|route| route.record_type == step.record_type);
+    route.is_some_and(has_differences)
+}
+
 /// What is wrong with a step, if anything is.
 fn compare(
     prover: &Prover<'_>,
@@ -63,7 +85,7 @@ fn compare(
     proof: &mut Proof,
 ) -> anyhow::Result<Option<ArchiveWrong>> {
     let found = first_bytes(&step.id).and_then(|id| counted.take(id));
-    let is_early = prover.count_from.is_some_and(|first| step.created_at < first.micros());
+    let is_early = prover.known.count_from.is_some_and(|first| step.created_at < first.micros());
     if is_early || is_backfilled(step) {
         return Ok(None);
     }
@@ -84,7 +106,9 @@ fn compare(
     let expired = fields.source("expired").and_then(|field| row.get(field)) == Some(&Value::Bool(true));
     let by = if expired { Remover::TimeToLive } else { Remover::Caller };
     let old = if let Before::Was(item) = &before { Some(item.clone()) } else { None };
-    let change = match (step.change(old, &new, by, prover.needs_old), before) {
+    // What an item was before is known only if the rows are of one item.
+    let needs_old = prover.needs_old && (is_of_one_item(step) || follows(prover, step));
+    let change = match (step.change(old, &new, by, needs_old), before) {
         (Ok(change), _) => change,
         (Err(Unlinked::NoInsertion), Before::Unknown) => {
             proof.unlinked += 1;
@@ -105,7 +129,7 @@ fn compare(
     let mut additions = step.additions(prover.pipeline, change, &new)?;
     let created_at = step.at()?;
     // The windows before COUNT_FROM belong to another counter.
-    additions.retain(|one| prover.count_from.is_none_or(|first| one.at(created_at) >= first));
+    additions.retain(|one| prover.known.count_from.is_none_or(|first| one.at(created_at) >= first));
     let expected = of_additions(prover, &additions);
     Ok(match found {
         Some(mark) if mark.sum != expected => Some(ArchiveWrong::Discontinuous),

@@ -11,11 +11,20 @@ use usage_aggregator::record::{Item, Value};
 
 /// The attributes that `row` has fields for.
 pub fn image(row: &Map<String, Json>, fields: &RowFields) -> Item<'static> {
-    let attribute = |(attribute, field): (&str, &str)| {
-        let (_, field_type) = fields.attribute(attribute)?;
+    attributes(row, fields, fields.attributes().map(|(attribute, _)| attribute))
+}
+
+/// Those of these attributes that `row` has fields for.
+pub fn attributes<'n>(
+    row: &Map<String, Json>,
+    fields: &RowFields,
+    names: impl Iterator<Item = &'n str>,
+) -> Item<'static> {
+    let attribute = |attribute: &str| {
+        let (field, field_type) = fields.attribute(attribute)?;
         Some((Cow::Owned(attribute.to_owned()), value(row.get(field)?, field_type)?))
     };
-    Item(fields.attributes().filter_map(attribute).collect())
+    Item(names.filter_map(attribute).collect())
 }
 
 /// The attribute's value; `None` if the attribute was absent or its type is lost.

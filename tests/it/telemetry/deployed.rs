@@ -17,6 +17,7 @@ async fn the_deployed_binary_exports_only_if_the_environment_asks_for_it() {
         ("ARCHIVE_BUCKET", bucket.as_str()),
         ("ARCHIVE_PREFIX", "telemetry"),
         ("TELEMETRY_BUDGET_MS", "10000"),
+        ("DEADLINE_MARGIN_MS", "20000"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
         ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=secret%20key"),
         ("OTEL_SERVICE_NAME", "usage"),

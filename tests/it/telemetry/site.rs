@@ -38,6 +38,7 @@ impl Site {
             ("AWS_REGION", "eu-central-1"),
             // No test depends on how fast this machine is.
             ("TELEMETRY_BUDGET_MS", "10000"),
+            ("DEADLINE_MARGIN_MS", "20000"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", url),
         ]);
         variables.extend(more.iter().copied());

@@ -36,7 +36,7 @@ fn the_compact_role_may_compact_and_nothing_else() {
         assert!(file(&format!("src/compact/{name}")).contains(&format!(".{call}()")), "{name} doesn't call {call}");
     }
     // The proof reads the ledger and sends metrics by the other function's code.
-    let shared = ["dynamodb:Query", "cloudwatch:PutMetricData"];
+    let shared = ["dynamodb:Query", "dynamodb:PutItem", "cloudwatch:PutMetricData"];
     let needed: BTreeSet<&str> = CALLS.iter().map(|(_, _, action)| *action).chain(shared).collect();
     let allowed = of_role().into_iter().flat_map(actions).filter(|action| !OF_LAMBDA.contains(action));
     assert_eq!(allowed.collect::<BTreeSet<_>>(), needed);
@@ -85,7 +85,13 @@ fn the_archive_is_proven_once_a_day_with_an_event_that_the_function_reads() {
     assert_eq!((text(&alarm["Threshold"]), text(&alarm["Period"])), ("24".to_owned(), "86400".to_owned()));
     let reads = of_role().into_iter().find(|statement| actions(statement) == ["dynamodb:Query"]).unwrap();
     assert_eq!(reads["Resource"], json!({ "Fn::GetAtt": ["LedgerTable", "Arn"] }));
+    let puts = of_role().into_iter().find(|statement| actions(statement) == ["dynamodb:PutItem"]).unwrap();
+    let keys = format!("{}*", usage_aggregator::ledger::DEFINITIONS);
+    assert_eq!(puts["Condition"], json!({ "ForAllValues:StringLike": { "dynamodb:LeadingKeys": [keys] } }));
     let variables = &properties("CompactFunction")["Environment"]["Variables"];
+    let stream =
+        json!({ "Fn::If": ["MakesSource", { "Fn::GetAtt": ["SourceTable", "StreamArn"] }, { "Ref": "SourceArn" }] });
+    assert_eq!(variables["SOURCE_ARN"], stream);
     assert_eq!(variables["LEDGER_TABLE"], json!({ "Fn::If": ["Counts", { "Ref": "LedgerTable" }, ""] }));
 }
 

@@ -1,5 +1,6 @@
 //! Compaction units on an S3 in memory: what queries see at any time, whatever jobs run beside each other and wherever they die.
 
+mod doubt;
 mod function;
 mod interleaved;
 mod killed;

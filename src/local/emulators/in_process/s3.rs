@@ -1,6 +1,6 @@
 //! S3 as a map of buckets. It supports PutObject, with If-None-Match, GetObject, with a range, DeleteObject and ListObjectsV2.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -66,8 +66,9 @@ impl Objects {
             ("GET", Some(bucket), Some(key)) => self.get(&bucket, &key, headers.get("range")),
             ("DELETE", Some(bucket), Some(key)) => self.delete(&bucket, &key),
             ("GET", Some(bucket), None) => {
-                match (parameter(request.uri(), "list-type").as_deref(), parameter(request.uri(), "prefix")) {
-                    (Some("2"), prefix) => self.list(&bucket, &prefix.unwrap_or_default()),
+                let text = |name: &str| parameter(request.uri(), name);
+                match text("list-type").as_deref() {
+                    Some("2") => self.list(&bucket, &text("prefix").unwrap_or_default(), text("delimiter").as_deref()),
                     _ => error(501, "NotImplemented"),
                 }
             }
@@ -107,17 +108,27 @@ impl Objects {
         ServiceResponse { status: 204, content_type: "application/xml", body: Vec::new() }
     }
 
-    /// All objects on one page.
-    fn list(&self, bucket: &str, prefix: &str) -> ServiceResponse {
+    /// All objects on one page. With a delimiter, those whose names continue after it are listed by what comes before.
+    fn list(&self, bucket: &str, prefix: &str, delimiter: Option<&str>) -> ServiceResponse {
         let state = self.lock();
         let Some(objects) = state.buckets.get(bucket) else { return error(404, "NoSuchBucket") };
         let mut body = "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>false</IsTruncated>".to_owned();
-        for (key, object) in objects.iter().filter(|(key, _)| key.starts_with(prefix)) {
-            let key = key.replace('&', "&amp;").replace('<', "&lt;");
+        let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
+        let mut folders = BTreeSet::new();
+        for (key, object) in objects.iter() {
+            let Some(rest) = key.strip_prefix(prefix) else { continue };
+            if let Some((folder, _)) = delimiter.and_then(|delimiter| rest.split_once(delimiter)) {
+                folders.insert(format!("{prefix}{folder}{}", delimiter.unwrap_or_default()));
+                continue;
+            }
+            let key = escaped(key);
             let (modified, size) = (object.modified, object.body.len());
             body.push_str(&format!(
                 "<Contents><Key>{key}</Key><LastModified>{modified}</LastModified><Size>{size}</Size></Contents>"
             ));
+        }
+        for folder in &folders {
+            body.push_str(&format!("<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", escaped(folder)));
         }
         body.push_str("</ListBucketResult>");
         ServiceResponse { status: 200, content_type: "application/xml", body: body.into_bytes() }
