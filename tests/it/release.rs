@@ -113,3 +113,25 @@ fn a_tag_of_another_version_is_refused() {
     let run = project.release();
     assert!(run.code == Some(1) && run.stderr.contains("the tag is v99.0.0"), "{run:?}");
 }
+
+#[test]
+fn the_workflow_pins_every_action_and_gives_the_build_no_right_to_publish() {
+    let workflow = std::fs::read_to_string(repository().join(".github/workflows/release.yml")).unwrap();
+    let mut actions = 0;
+    for line in workflow.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses: ")) {
+        let commit = line.split_once('@').unwrap().1.split(' ').next().unwrap();
+        assert!(commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{line}");
+        actions += 1;
+    }
+    assert_eq!(actions, 3);
+    let (before, publish) = workflow.split_once("\n  publish:\n").unwrap();
+    let (head, build) = before.split_once("\n  build:\n").unwrap();
+    assert!(head.contains("\npermissions: {}\n"));
+    assert!(
+        build.contains("make release")
+            && build.contains("contents: read")
+            && build.contains("persist-credentials: false")
+    );
+    assert!(!build.contains("write") && !build.contains("github.token"));
+    assert!(publish.contains("contents: write") && !publish.contains("make") && !publish.contains("actions/checkout"));
+}
