@@ -2,6 +2,7 @@
 //! spans and of the event itself. Values are escaped, so that no value can forge a log line.
 
 use std::fmt;
+use std::io::Write;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -50,6 +51,28 @@ pub fn observed(
     layers: Vec<BoxedLayer>,
 ) -> impl Subscriber + Send + Sync {
     registry().with(layers).with(lines(level, writer))
+}
+
+/// Reports panics as log lines from now on. A message that was formatted may quote an item, and a line break in it would begin another
+/// line, with which it could forge log lines and metrics. So only a literal message is reported.
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
+        let line = panic_line(place.as_deref(), panic.payload().downcast_ref::<&'static str>().copied());
+        // To stderr, whose lines Lambda logs, too: the panic may have interrupted a write to stdout. If stderr is closed, there is
+        // nowhere left to report it.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }));
+}
+
+/// The log line of a panic at this place, with its message if that is a literal.
+fn panic_line(place: Option<&str>, literal: Option<&'static str>) -> String {
+    #[expect(clippy::disallowed_methods, reason = "a log line has the time at which it is written")]
+    let now = jiff::Timestamp::now();
+    let [place, reason] = [place, literal.or(Some("a formatted message is not reported"))].map(Value::from);
+    format!(
+        "{{\"timestamp\":\"{now:.3}\",\"level\":\"ERROR\",\"message\":\"panicked\",\"code\":\"panicked\",\"field\":{place},\"reason\":{reason}}}\n"
+    )
 }
 
 /// The layer that writes log lines.
@@ -133,7 +156,6 @@ impl Visit for Fields {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     use super::*;
@@ -149,6 +171,18 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_panic_is_one_log_line_without_a_formatted_message() {
+        for (literal, reason) in [(Some("a\nb\""), "a\nb\""), (None, "a formatted message is not reported")] {
+            let text = panic_line(Some("src/plan.rs:7"), literal);
+            assert!(text.ends_with('\n') && text.lines().count() == 1, "{text}");
+            let line: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!((&line["level"], &line["field"]), (&"ERROR".into(), &"src/plan.rs:7".into()));
+            assert_eq!(line["reason"], reason);
+        }
+        assert!(serde_json::from_str::<Value>(&panic_line(None, None)).unwrap()["field"].is_null());
     }
 
     #[test]

@@ -20,6 +20,7 @@ use usage_aggregator::time::Timestamp;
 // One thread: a small function has a fraction of a core and mostly waits for the network.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
+    logs::report_panics();
     let telemetry = Telemetry::from_env();
     match &telemetry {
         Ok(Some(telemetry)) => logs::start_observed(logs::level(), std::io::stdout, telemetry.layers()),

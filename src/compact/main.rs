@@ -19,6 +19,7 @@ use usage_compact::Function;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
+    logs::report_panics();
     logs::start();
     let function = &start().await.inspect_err(|mistakes| error!(%mistakes, "failed to start"))?;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {

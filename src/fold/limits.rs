@@ -80,7 +80,7 @@ impl Fold<'_> {
         Ok(limit)
     }
 
-    /// The limit in an item; none if there is no item, or if the attribute isn't a number above 0.
+    /// The limit in an item; none if there is no item or can't be one with this key, or if the attribute isn't a number above 0.
     async fn read_limit(&self, (table, attribute, key): &Place) -> Result<Option<Decimal>, Error> {
         let doing = format!("read a limit from {table} (dynamodb:GetItem)");
         let key = key.iter().map(|(name, text)| (name.clone(), AttributeValue::S(text.clone())));
@@ -103,8 +103,10 @@ impl Fold<'_> {
             match error.kind {
                 ErrorKind::Transient if backoff.pause().await => {}
                 ErrorKind::Transient => return Err(backoff.give_up(error)),
-                // The table has another key than the pipeline says.
-                ErrorKind::Poison | ErrorKind::Config => {
+                // The table's keys are those that the pipeline says, or this would be a config error. So the key of this group is
+                // longer than a key can be, and no item has it. Whoever chooses an entity must not be able to stop the fold.
+                ErrorKind::Poison => return Ok(None),
+                ErrorKind::Config => {
                     let remedy = "check the table and the key in `limit`, and the permission of the fold function";
                     return Err(Error::config(format!("{}; {remedy}", error.message)));
                 }

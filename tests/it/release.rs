@@ -1,5 +1,6 @@
 //! `.deploy/release.sh` with programs in place of make and cargo-cyclonedx: what a release contains, and that it deploys without Rust.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -112,4 +113,47 @@ fn a_tag_of_another_version_is_refused() {
     project.git(&["tag", "v99.0.0"]);
     let run = project.release();
     assert!(run.code == Some(1) && run.stderr.contains("the tag is v99.0.0"), "{run:?}");
+}
+
+#[test]
+fn the_workflow_pins_every_action_and_gives_the_build_no_right_to_publish() {
+    let workflow = std::fs::read_to_string(repository().join(".github/workflows/release.yml")).unwrap();
+    let mut actions = 0;
+    for line in workflow.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses: ")) {
+        let commit = line.split_once('@').unwrap().1.split(' ').next().unwrap();
+        assert!(commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{line}");
+        actions += 1;
+    }
+    assert_eq!(actions, 3);
+    let (before, publish) = workflow.split_once("\n  publish:\n").unwrap();
+    let (head, build) = before.split_once("\n  build:\n").unwrap();
+    assert!(head.contains("\npermissions: {}\n"));
+    assert!(
+        build.contains("make release")
+            && build.contains("contents: read")
+            && build.contains("persist-credentials: false")
+    );
+    assert!(!build.contains("write") && !build.contains("github.token"));
+    assert!(publish.contains("contents: write") && !publish.contains("make") && !publish.contains("actions/checkout"));
+}
+
+#[test]
+fn every_build_script_is_listed_with_what_it_does() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--offline", "--locked", "--format-version", "1"]);
+    cargo.args(["--filter-platform", "x86_64-unknown-linux-gnu"]).current_dir(repository());
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let is_script = |target: &serde_json::Value| target["kind"] == serde_json::json!(["custom-build"]);
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    let found: BTreeSet<String> = packages
+        .filter(|package| package["targets"].as_array().unwrap().iter().any(is_script))
+        .map(|package| package["name"].as_str().unwrap().to_owned())
+        .collect();
+    let document = std::fs::read_to_string(repository().join("docs/dependencies.md")).unwrap();
+    let section = document.split_once("## Build scripts").unwrap().1.split_once("## Licenses").unwrap().0;
+    let listed: BTreeSet<String> =
+        section.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once("` |")?.0.to_owned())).collect();
+    assert_eq!(found, listed);
 }

@@ -311,3 +311,18 @@ async fn a_limit_that_cannot_be_read_is_an_error() {
     let error = place.try_fold(&notices).await.unwrap_err();
     assert!(error.message.contains("read a limit from quotas (dynamodb:GetItem)"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn regression_an_entity_that_is_too_long_for_the_key_of_a_limit_has_none_and_blocks_nobody() {
+    // A snapshot has the entity in its partition key, which may have 2,048 bytes. A sort key may have 1,024.
+    let limit = "{ table = \"usage\", key = { pk = \"LIMIT\", sk = \"{customer}\" }, attribute = \"orders\" }";
+    let mut place = Place::with_windows(&[Window::Hour]);
+    place.alert(&format!("measure = \"orders\"\nwindow = \"hour\"\nlimit = {limit}"));
+    let item = serde_json::json!({ "pk": { "S": "LIMIT" }, "sk": { "S": "a" }, "orders": { "N": "1" } });
+    let request = serde_json::json!({ "TableName": "usage", "Item": item });
+    place.database.put_item(serde_json::from_value(request).unwrap()).unwrap();
+    let long = "x".repeat(1_500);
+    let notices = place.append(&[(1, "a", 0, 1), (2, long.as_str(), 0, 1)], 1).await;
+    assert_eq!(place.fold(&notices).await.settled, notices.len());
+    assert_eq!(place.alerted(), ["a 1 1 fired"].map(str::to_owned).to_vec());
+}

@@ -240,6 +240,23 @@ mod tests {
         assert_eq!(runs.len(), 60);
     }
 
+    /// A limit that docs/security.md states: the hash has no secret, so whoever chooses values also chooses their hashes.
+    #[test]
+    fn chosen_values_are_exact_up_to_the_limit_and_make_an_estimate_as_wrong_as_they_like() {
+        let counted = |exact: u16, hashes: &mut dyn Iterator<Item = u64>| {
+            let mut distinct = Distinct::new(exact);
+            hashes.for_each(|hash| distinct.insert(hash));
+            distinct.count().to_f64()
+        };
+        // All in register 0 with rank 1: one in 4,096 values is like that.
+        let unnoticed = |number: u64| 1 << 52 | number;
+        assert!((counted(256, &mut (0..256).map(unnoticed)) - 256.0).abs() < 0.5);
+        assert!(counted(256, &mut (0..257).map(unnoticed)) < 10.0);
+        assert!((counted(10_000, &mut (0..10_000).map(unnoticed)) - 10_000.0).abs() < 0.5);
+        // One in each register with rank 20.
+        assert!(counted(256, &mut (0..2_048_u64).map(|register| register << 53 | 1 << 33)) > 1e9);
+    }
+
     #[test]
     fn the_extremes_of_an_estimate_are_numbers() {
         assert_eq!(format!("{:.0}", estimate(&[0; REGISTERS])), "0");

@@ -24,6 +24,7 @@ mod event_bus;
 mod faults;
 mod instant;
 mod lambda_metrics;
+mod programs_only;
 mod s3;
 mod service_metrics;
 mod tables;
@@ -42,6 +43,7 @@ pub use event_bus::{BusEvent, EventBus};
 pub use faults::{Call, Fault, FaultPlan, FaultyHttp, Service};
 pub use instant::instant_clients;
 pub use lambda_metrics::{MappingMetrics, MeasuredFunction};
+pub use programs_only::programs_only;
 pub use service_metrics::{MeasuredSource, measured_http};
 pub use tables::{StreamView, TableSpec, ensure_bucket, ensure_tables, table_specs};
 

@@ -141,9 +141,16 @@ pub fn spinner(what: &'static str) -> ProgressBar {
     spinner
 }
 
-/// Replaces control characters, because `text` may come from events and tables and must not control the terminal.
+/// Replaces control characters, because `text` may come from events and tables and must not control the terminal, and the
+/// characters that break or reorder a line, because they would make one entity look like another.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let is_plain = |c: char| !c.is_control() && !reorders(c);
+    text.chars().map(|c| if is_plain(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+/// Whether a character is a line separator or one of Unicode's controls of the writing direction.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A count and its noun: `1 record`, `2 records`.
@@ -168,6 +175,17 @@ mod tests {
         assert_eq!(highlighted("problem  alarms", &words), "\u{1b}[31mproblem\u{1b}[0m  alarms");
         assert_eq!(highlighted("warning  age", &words), "\u{1b}[33mwarning\u{1b}[0m  age");
         assert_eq!(highlighted("OK       no problem", &words), "OK       no problem");
+    }
+
+    #[test]
+    fn no_entity_can_control_the_terminal_or_look_like_another() {
+        assert_eq!(plain("CUSTOMER#7 \u{fc}\u{5e9}\u{4f8b}\u{1f600}"), "CUSTOMER#7 \u{fc}\u{5e9}\u{4f8b}\u{1f600}");
+        for hostile in
+            ["\u{1b}[2J", "\u{9b}31m", "\r", "\n", "\u{202e}7#", "\u{2066}", "\u{200f}", "\u{2028}", "\u{7f}"]
+        {
+            let shown = plain(&format!("a{hostile}b"));
+            assert!(shown.starts_with("a\u{fffd}") && !shown.contains(hostile), "{hostile:?}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use stream_types::Timestamp;
 use tokio::net::TcpListener;
 
+use super::programs_only;
 use history::{History, Sample, Times};
 pub(super) use history::{MetricId, Statistic};
 use protocol::{Refusal, Request};
@@ -158,7 +159,7 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Serves the operations over HTTP until the runtime ends.
 pub(super) async fn serve(listener: TcpListener, metrics: Metrics) {
-    let service = Router::new().fallback(answer).with_state(metrics);
+    let service = programs_only(Router::new().fallback(answer).with_state(metrics));
     if let Err(error) = axum::serve(listener, service).await {
         tracing::error!(%error, "the embedded CloudWatch stopped");
     }

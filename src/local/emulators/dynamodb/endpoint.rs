@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{names, streams};
+use crate::emulators::programs_only;
 
 const PROTOCOL: &str = "application/x-amz-json-1.0";
 /// 16 MiB: DynamoDB's limit of a request.
@@ -43,7 +44,7 @@ pub(crate) async fn serve(listener: TcpListener, database: Database) {
 }
 
 async fn try_to_serve(listener: TcpListener, database: Database) -> anyhow::Result<()> {
-    let inner = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("listen on 127.0.0.1")?;
+    let inner = listen_inside().await?;
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let endpoint = Endpoint {
@@ -51,7 +52,7 @@ async fn try_to_serve(listener: TcpListener, database: Database) -> anyhow::Resu
         dynoxide: format!("http://{}", inner.local_addr()?),
         client: Client::builder(TokioExecutor::new()).build(connector),
     };
-    let outer = Router::new().fallback(answer).with_state(endpoint);
+    let outer = programs_only(Router::new().fallback(answer).with_state(endpoint));
     let listener = listener.tap_io(|connection| {
         // Without it a small response may wait for an acknowledgment.
         let _ = connection.set_nodelay(true);
@@ -62,6 +63,16 @@ async fn try_to_serve(listener: TcpListener, database: Database) -> anyhow::Resu
         served = dynoxide::server::serve_with_shutdown(inner, database, std::future::pending()) => {
             served.map_err(anyhow::Error::msg)
         }
+    }
+}
+
+/// A listener for dynoxide's own server, which lets every web page that finds it read and write. On Linux, all of 127.0.0.0/8 is
+/// this machine, so it gets an address that no page can guess. Elsewhere only its port is unknown.
+async fn listen_inside() -> anyhow::Result<TcpListener> {
+    let hidden = Ipv4Addr::new(127, fastrand::u8(1..), fastrand::u8(..), fastrand::u8(1..255));
+    match TcpListener::bind((hidden, 0)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("listen on 127.0.0.1"),
     }
 }
 
@@ -194,4 +205,16 @@ fn describe_continuous_backups(database: &Database, body: &[u8]) -> Result<(Stat
         "PointInTimeRecoveryDescription": { "PointInTimeRecoveryStatus": "DISABLED" },
     });
     Ok((StatusCode::OK, json!({ "ContinuousBackupsDescription": description })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_server_behind_the_endpoint_has_an_address_of_its_own() {
+        let address = listen_inside().await.unwrap().local_addr().unwrap().ip();
+        assert!(address.is_loopback());
+        assert_eq!(address == Ipv4Addr::LOCALHOST, !cfg!(target_os = "linux"), "{address}");
+    }
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use stream_types::Timestamp;
 use tokio::net::TcpListener;
 
-use super::{ACCOUNT, REGION};
+use super::{ACCOUNT, REGION, programs_only};
 
 /// How clients speak to EventBridge: the content type of both sides.
 pub(super) const PROTOCOL: &str = "application/x-amz-json-1.1";
@@ -200,7 +200,7 @@ impl EventBus {
 
 /// Serves PutEvents over HTTP until the runtime ends.
 pub(super) async fn serve(listener: TcpListener, bus: EventBus) {
-    let service = Router::new().route("/", post(answer)).with_state(bus);
+    let service = programs_only(Router::new().route("/", post(answer)).with_state(bus));
     if let Err(error) = axum::serve(listener, service).await {
         tracing::error!(%error, "the embedded EventBridge stopped");
     }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
 use super::streams::{StreamError, Streams};
+use crate::emulators::programs_only;
 use stream_types::Timestamp;
 
 mod operations;
@@ -26,7 +27,7 @@ const MAXIMUM_BODY_BYTES: usize = 15 * 1024 * 1024;
 /// Serves `streams` until the runtime ends. File access blocks the runtime's threads.
 pub(crate) async fn serve(listener: TcpListener, streams: Streams) {
     let service = Router::new().route("/", post(answer)).layer(DefaultBodyLimit::max(MAXIMUM_BODY_BYTES));
-    if let Err(error) = axum::serve(listener, service.with_state(streams)).await {
+    if let Err(error) = axum::serve(listener, programs_only(service.with_state(streams))).await {
         tracing::error!(%error, "the embedded Kinesis stopped");
     }
 }

@@ -22,6 +22,7 @@ use tokio::sync::RwLock;
 mod limits;
 mod signed;
 
+use super::programs_only;
 use signed::Refusal;
 pub(super) use signed::chunked_bytes;
 
@@ -40,7 +41,8 @@ pub(super) fn open(folder: &Path) -> anyhow::Result<S3Service> {
 
 /// Serves `service` over HTTP until the runtime ends.
 pub(super) async fn serve(listener: TcpListener, service: S3Service) {
-    if let Err(error) = axum::serve(listener, Router::new().fallback(answer).with_state(service)).await {
+    let service = programs_only(Router::new().fallback(answer).with_state(service));
+    if let Err(error) = axum::serve(listener, service).await {
         tracing::error!(%error, "the embedded S3 stopped");
     }
 }

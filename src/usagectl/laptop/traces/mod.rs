@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::Context;
 use clap::Args;
+use laptop::emulators::programs_only;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -56,7 +57,7 @@ impl Traces {
         let address = listener.local_addr()?;
         console::note(&format!("receiving traces at http://{address} (Ctrl-C to stop)"));
         let (sender, mut traces) = mpsc::unbounded_channel();
-        let serving = axum::serve(listener, receive::routes(sender));
+        let serving = axum::serve(listener, programs_only(receive::routes(sender)));
         let printing = async {
             let mut printed = 0;
             while self.count.is_none_or(|count| printed < count) {
