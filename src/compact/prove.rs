@@ -68,6 +68,8 @@ pub(crate) struct Known {
     pub certain_from: Timestamp,
     /// The stream that the function reads.
     pub stream_arn: Option<String>,
+    /// The names of the keys of the table whose stream it is; `None` if they couldn't be read.
+    pub key_names: Option<BTreeSet<String>>,
 }
 
 /// When a proof must end, and what time it is.
@@ -110,7 +112,7 @@ impl<'p> Prover<'p> {
         let names = gaps.measures.into_keys();
         let excluded = names.flat_map(|name| [adjusted_name(&name), name]).collect();
         let needs_old = pipeline.routes.iter().any(provable::has_differences);
-        let keys = Keys::new(known.stream_arn.clone());
+        let keys = Keys::new(known.stream_arn.clone(), known.key_names.clone());
         Ok(Prover { archive, pipeline, folder, known, keys, fields, excluded, needs_old, memory_bytes })
     }
 

@@ -1,6 +1,8 @@
 //! Proofs of the handler: the schedule sends a day, which is split into invocations by the size of its files; each proves its hours and
 //! reports what it found.
 
+use std::collections::BTreeSet;
+
 use tokio::time::Instant;
 use tracing::{info, warn};
 use usage_aggregator::clients::Clients;
@@ -29,6 +31,7 @@ pub(super) struct Ledger {
     count_from: Option<Timestamp>,
     /// The stream that the pipeline's function reads.
     stream_arn: Option<String>,
+    clients: Clients,
     metrics: MetricsSink,
 }
 
@@ -47,7 +50,26 @@ impl Ledger {
         // This function exports no telemetry, so metrics that were to go there are lines on stdout.
         let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch.clone(), &config.pipeline.name, None);
         let stream_arn = value("SOURCE_ARN").filter(|arn| !arn.is_empty());
-        Ok(Some(Ledger { folder, count_from, stream_arn, metrics }))
+        Ok(Some(Ledger { folder, count_from, stream_arn, clients: clients.clone(), metrics }))
+    }
+
+    /// The names of the keys of the table whose stream the pipeline's function reads; `None` if it reads a Kinesis stream, or if the table
+    /// can't be described. Without them, fewer differences are certain.
+    async fn key_names(&self) -> Option<BTreeSet<String>> {
+        let (_, table) = self.stream_arn.as_deref()?.split_once(":table/")?;
+        let (table, _) = table.split_once("/stream/")?;
+        let described = self.clients.dynamodb.describe_table().table_name(table).send().await;
+        match described {
+            Ok(described) => {
+                let keys = described.table?.key_schema?;
+                Some(keys.into_iter().map(|key| key.attribute_name).collect())
+            }
+            Err(error) => {
+                let error = Error::from_sdk(&format!("describe {table} (dynamodb:DescribeTable)"), &error);
+                warn!(%error, "the keys of the table are unknown; fewer differences are certain");
+                None
+            }
+        }
     }
 }
 
@@ -104,7 +126,12 @@ impl Function {
         let now = self.now()?;
         let since = ledger.folder.ledger.defined_since(&self.pipeline.definition(), now, deadline).await?;
         let certain_from = Timestamp::from_seconds(since.seconds() + SHIFT_SECONDS).unwrap_or(since);
-        let known = Known { count_from: ledger.count_from, certain_from, stream_arn: ledger.stream_arn.clone() };
+        let known = Known {
+            count_from: ledger.count_from,
+            certain_from,
+            stream_arn: ledger.stream_arn.clone(),
+            key_names: ledger.key_names().await,
+        };
         let compactor = &self.compactor;
         // A half of it for the rows of an hour, and the other for the last rows of items.
         let memory_bytes = compactor.memory_bytes / 2;

@@ -1,6 +1,7 @@
 //! Whether rows with the same values of the attributes in `match` are of one item. They are if `match` names exactly the keys of the
 //! table, which the id of a record from DynamoDB Streams shows: it is a hash of the stream, of the keys, and of the sequence number.
-//! The id of a change that came through Kinesis, which may repeat changes out of order, doesn't show it.
+//! The id of a change that came through Kinesis, which may repeat changes out of order, doesn't show it. The names of the keys are those
+//! of the table, if it could be described, so that they are known for hours without any rows as well.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ use crate::steps::{RowFields, Step, attributes};
 /// What the name of an item ends with whose rows may be of several.
 const OF_SEVERAL: &str = " (or several)";
 
-/// What the rows have shown so far.
+/// What is known about the table, and what the rows have shown so far.
 pub(super) struct Keys {
     /// The stream that the function reads, unless rows name theirs.
     stream_arn: Option<String>,
@@ -33,8 +34,8 @@ struct Seen {
 }
 
 impl Keys {
-    pub(super) fn new(stream_arn: Option<String>) -> Keys {
-        Keys { stream_arn, seen: Mutex::default() }
+    pub(super) fn new(stream_arn: Option<String>, names: Option<BTreeSet<String>>) -> Keys {
+        Keys { stream_arn, seen: Mutex::new(Seen { names, has_others: false }) }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {

@@ -376,6 +376,7 @@ fn variables(deployed: Deployed) -> BTreeMap<&'static str, &'static str> {
     BTreeMap::from([
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "usage"),
+        ("SOURCE_ARN", ARN),
         ("LEDGER_TABLE", LEDGER),
         ("ARCHIVE_BUCKET", "archive"),
         ("REJECTED_RECORDS", deployed.rejected),
@@ -411,7 +412,7 @@ fn stack(deployed: Deployed) -> Stack {
 
 fn database() -> Database {
     let database = Database::memory().unwrap();
-    for table in ["usage", LEDGER] {
+    for table in ["orders", "usage", LEDGER] {
         let keys = [("pk", "HASH"), ("sk", "RANGE")];
         let request = json!({
             "TableName": table,

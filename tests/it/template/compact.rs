@@ -8,12 +8,13 @@ use super::code::{actions, statements};
 use super::{file, properties, resources, template, text};
 
 /// What each call of its clients needs.
-const CALLS: [(&str, &str, &str); 5] = [
+const CALLS: [(&str, &str, &str); 6] = [
     ("store.rs", "list_objects_v2", "s3:ListBucket"),
     ("store.rs", "get_object", "s3:GetObject"),
     ("store.rs", "put_object", "s3:PutObject"),
     ("store.rs", "delete_object", "s3:DeleteObject"),
     ("function.rs", "invoke", "lambda:InvokeFunction"),
+    ("function/prove.rs", "describe_table", "dynamodb:DescribeTable"),
 ];
 
 /// Permissions that the Lambda service uses in the function's name.
@@ -92,6 +93,10 @@ fn the_archive_is_proven_once_a_day_with_an_event_that_the_function_reads() {
     let stream =
         json!({ "Fn::If": ["MakesSource", { "Fn::GetAtt": ["SourceTable", "StreamArn"] }, { "Ref": "SourceArn" }] });
     assert_eq!(variables["SOURCE_ARN"], stream);
+    let describes = of_role().into_iter().find(|statement| actions(statement) == ["dynamodb:DescribeTable"]).unwrap();
+    let table = json!({ "Fn::Select": [0, { "Fn::Split": ["/stream/", { "Ref": "SourceArn" }] }] });
+    let source = json!({ "Fn::If": ["MakesSource", { "Fn::GetAtt": ["SourceTable", "Arn"] }, table] });
+    assert_eq!(describes["Resource"], source);
     assert_eq!(variables["LEDGER_TABLE"], json!({ "Fn::If": ["Counts", { "Ref": "LedgerTable" }, ""] }));
 }
 
