@@ -73,7 +73,7 @@ async fn differences_of_a_stream_that_does_not_show_the_keys_are_counted_as_unli
 #[tokio::test(start_paused = true)]
 async fn records_without_any_rows_are_lost_for_certain_if_the_keys_of_the_table_are_known() {
     let unknown = [("SOURCE_ARN", "arn:aws:dynamodb:eu-west-1:1:table/unknown/stream/1")];
-    for (variables, found) in [(&[][..], [6, 0]), (&unknown, [0, 6])] {
+    for (variables, found) in [(&[][..], [8, 0]), (&unknown, [0, 8])] {
         let deployed = Deployed::with(variables);
         deployed.deliver(&changes()).await;
         deployed.place.objects.delete_bucket("archive");

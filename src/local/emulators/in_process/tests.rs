@@ -158,6 +158,6 @@ async fn unsupported_operations_are_errors_that_say_so() {
     let clients = clients(client(Database::memory().unwrap(), Objects::default()));
     let listed = clients.s3.list_buckets().send().await.unwrap_err();
     assert_eq!(listed.code(), Some("NotImplemented"));
-    let described = clients.dynamodb.describe_table().table_name("t").send().await.unwrap_err();
-    assert!(described.message().unwrap().contains("doesn't support DescribeTable"), "{described:?}");
+    let listed = clients.dynamodb.list_tables().send().await.unwrap_err();
+    assert!(listed.message().unwrap().contains("doesn't support ListTables"), "{listed:?}");
 }
