@@ -13,8 +13,6 @@ use laptop::emulators::{State, Transition};
 
 use crate::template;
 
-/// How long everything runs well before the fault.
-const BEFORE: u64 = 30;
 const BEGIN: &str =
     "<!-- drills: begin (UPDATE_DRILLS=1 cargo test -p usagectl --test it alarms writes this table) -->\n";
 const END: &str = "<!-- drills: end -->\n";
@@ -30,6 +28,8 @@ struct Fault {
     fold: &'static str,
     /// Every how many records one is rejected.
     poison: u64,
+    /// How long everything is well before the fault.
+    before: u64,
     minutes: u64,
     /// How long everything is well again before `end`.
     calm: u64,
@@ -46,6 +46,7 @@ const NONE: Fault = Fault {
     append: "none",
     fold: "none",
     poison: 0,
+    before: 30,
     minutes: 60,
     calm: 0,
     after: 90,
@@ -125,6 +126,8 @@ const FAULTS: [Fault; 21] = [
         )
     },
     Fault {
+        // Differences are certain three hours after the deployment.
+        before: 5 * 60,
         minutes: 50 * 60,
         after: 26 * 60,
         begin: |drill| drill.objects.create_bucket("archive"),
@@ -172,7 +175,7 @@ fn span(minutes: i64) -> String {
 async fn run(fault: Fault) -> Row {
     let name = fault.name;
     let drill = Drill::start(fault.deployed);
-    drill.minutes(BEFORE).await;
+    drill.minutes(fault.before).await;
     let fired = |log: &[Transition]| log.iter().filter(|change| change.state == State::Alarm).count();
     assert_eq!(fired(&drill.log()), 0, "{name}: an alarm fires although nothing is wrong: {:?}", drill.log());
     let began = drill.now();
