@@ -76,14 +76,19 @@ impl Decimal {
     /// The nearest `f64`.
     pub fn to_f64(self) -> f64 {
         /// 2^53: below it every integer is a double.
-        const EXACT: i128 = 1 << 53;
-        /// 10^22 is the largest power of ten that is a double.
-        const POWERS: i16 = 22;
-        if self.mantissa.abs() < EXACT && self.exponent.abs() <= POWERS {
+        const EXACT: u64 = 1 << 53;
+        /// The powers of ten that are doubles.
+        const POWERS: [f64; 23] = [
+            1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+            1e19, 1e20, 1e21, 1e22,
+        ];
+        let power = POWERS.get(usize::from(self.exponent.unsigned_abs()));
+        if let (Ok(mantissa), Some(power)) = (i64::try_from(self.mantissa), power)
+            && mantissa.unsigned_abs() < EXACT
+        {
             // Both operands are exact, so one correctly rounded operation gives the nearest double.
             #[expect(clippy::as_conversions, reason = "there is no lossless From, and integers below 2^53 are exact")]
-            let mantissa = self.mantissa as f64;
-            let power = 10_f64.powi(i32::from(self.exponent.abs()));
+            let mantissa = mantissa as f64;
             return if self.exponent < 0 { mantissa / power } else { mantissa * power };
         }
         format!("{}E{}", self.mantissa, self.exponent).parse().unwrap_or(f64::NAN)
