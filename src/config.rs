@@ -22,13 +22,18 @@ pub struct Variable {
 }
 
 /// All variables that [`Config::read`] reads. Those of telemetry are read by [`crate::telemetry::Settings`].
-pub const VARIABLES: [Variable; 24] = [
+pub const VARIABLES: [Variable; 25] = [
     variable("PIPELINE", "", "name of a built-in pipeline"),
     variable("PIPELINE_DIR", "", "folder of a custom pipeline, instead of PIPELINE"),
     variable("USAGE_TABLE", "", "table for usage snapshots; required if the pipeline counts"),
     variable("LEDGER_TABLE", "", "table for the ledger; required if the pipeline counts"),
     variable("LEDGER_BUCKETS", "1", "partitions into which the pages of a minute are spread"),
     variable("RECORD_ID_BYTES", "8", "bytes of a record's id that the ledger stores, 8 to 16"),
+    variable(
+        "DISTINCT_KEY",
+        "",
+        "a text that nobody outside knows, with which the values of `distinct` are hashed; empty or `none`: without a key",
+    ),
     variable(
         "FRESHNESS",
         "stream",

@@ -9,6 +9,9 @@ use crate::time::Timestamp;
 use crate::usage::Segment;
 use crate::window::Window;
 
+/// What the key for different values is derived for. Part of the format of pages and states.
+const DISTINCT_KEY: &str = "usage-aggregator 2026-11-29 hashes of different values";
+
 /// Reads variables by their names.
 pub(super) struct EnvReader<'v> {
     pub(super) value: &'v dyn Fn(&str) -> Option<String>,
@@ -58,7 +61,9 @@ impl EnvReader<'_> {
             }
         };
         match folder.map(|folder| Pipeline::parse(&folder)) {
-            Ok(Ok(pipeline)) => {
+            Ok(Ok(mut pipeline)) => {
+                let key = self.get("DISTINCT_KEY").filter(|text| text != "none");
+                pipeline.distinct_key = key.map(|text| blake3::derive_key(DISTINCT_KEY, text.as_bytes()));
                 let name = &pipeline.name;
                 if !is_dimension(name) {
                     self.mistakes.push(format!(

@@ -25,6 +25,27 @@ fn everything_but_pipeline_tables_and_bucket_has_a_default() {
 }
 
 #[test]
+fn the_key_for_different_values_is_derived_from_the_text_of_the_deployment() {
+    let key = |text: &str| {
+        let variables = [
+            ("PIPELINE", "orders"),
+            ("USAGE_TABLE", "usage"),
+            ("LEDGER_TABLE", "ledger"),
+            ("ARCHIVE_BUCKET", "lake"),
+            ("DISTINCT_KEY", text),
+        ];
+        let pipeline = read(&variables).unwrap().pipeline;
+        (pipeline.distinct_key, pipeline.definition())
+    };
+    assert_eq!(key("").0, None);
+    assert_eq!(key("none").0, None);
+    assert_ne!(key("one").0, None);
+    assert_eq!(key("one"), key("one"));
+    assert_ne!(key("one").0, key("two").0);
+    assert_ne!(key("one").1, key("two").1, "what was counted with another key isn't compared by the daily proof");
+}
+
+#[test]
 fn a_pipeline_that_only_archives_needs_no_tables() {
     let config =
         read(&[("PIPELINE", "demand"), ("ARCHIVE_BUCKET", "lake"), ("ARCHIVE_PREFIX", "data-pipeline/test")]).unwrap();

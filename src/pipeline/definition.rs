@@ -11,7 +11,9 @@ impl Pipeline {
             let matched = (&route.record_type, &route.matchers, &route.binds, &route.conditions);
             format!("{:?}", (matched, &route.events, &route.window_time, &route.counters, archive))
         });
-        let text = format!("{:?}", (self.generation, self.unmatched, &self.measures, routes.collect::<Vec<_>>()));
+        let routes: Vec<String> = routes.collect();
+        let text =
+            format!("{:?}", (self.generation, self.unmatched, &self.measures, self.distinct_key, routes));
         blake3::hash(text.as_bytes()).to_hex().chars().take(16).collect()
     }
 }

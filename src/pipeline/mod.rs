@@ -62,6 +62,8 @@ pub struct Pipeline {
     pub indicators: Vec<Indicator>,
     /// The names of the measures that don't contain a capture, for [`MeasureName::Fixed`].
     pub measures: Vec<String>,
+    /// The key with which different values are hashed, from DISTINCT_KEY. Whoever doesn't know it can't choose hashes.
+    pub distinct_key: Option<[u8; 32]>,
 }
 
 /// The kinds of streams.

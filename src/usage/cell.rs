@@ -133,9 +133,10 @@ impl fmt::Display for Scalar {
 }
 
 /// The hash of a string or number: the first 8 bytes of BLAKE3 over `S` and the text, or `N` and the plain notation of the
-/// number. Every spelling of a number has the same hash. Part of the format of pages and states.
-pub fn hash_of(value: Entry<'_>) -> Option<u64> {
-    let mut hasher = blake3::Hasher::new();
+/// number, with the key of the deployment if it has one. Every spelling of a number has the same hash. Part of the format of pages
+/// and states.
+pub fn hash_of(value: Entry<'_>, key: Option<&[u8; 32]>) -> Option<u64> {
+    let mut hasher = key.map_or_else(blake3::Hasher::new, blake3::Hasher::new_keyed);
     match (value.string(), value.number()) {
         (Some(text), _) => hasher.update(b"S").update(text.as_bytes()),
         (None, Some(number)) => hasher.update(b"N").update(number.to_string().as_bytes()),

@@ -131,6 +131,7 @@ MUTANTS = [
     ("an archive proof that may not read the ledger", "template.yaml", "                    Action: dynamodb:Query\n                    Resource: !GetAtt LedgerTable.Arn\n", "                    Action: dynamodb:GetItem\n                    Resource: !GetAtt LedgerTable.Arn\n"),
     ("an archive proof without the ledger's name", "template.yaml", "          # The proof reads the ledger. It doesn't read the usage table.\n          LEDGER_TABLE: !If [Counts, !Ref LedgerTable, '']\n", "          LEDGER_TABLE: ''\n"),
     ("an archive proof that doesn't know its stream", "template.yaml", "          SOURCE_ARN: !If [MakesSource, !GetAtt SourceTable.StreamArn, !Ref SourceArn]\n", ""),
+    ("different values whose hashes anyone can compute", "template.yaml", "        DISTINCT_KEY: !If [HasDistinctKey, !Ref DistinctKey, !Ref AWS::StackId]\n", "        DISTINCT_KEY: ''\n"),
     ("a compaction that may write pages", "template.yaml", "dynamodb:LeadingKeys: ['d#*']", "dynamodb:LeadingKeys: ['*']"),
     ("a difference of the archive that opens no ticket", "template.yaml", "            - !If [WatchesArchiveProof, !Sub 'ALARM(\"${ArchiveDiffers}\")', 'FALSE']\n", ""),
     ("a day that isn't proven and that nobody hears of", "template.yaml", "      Threshold: 24\n      EvaluationPeriods: 2\n      DatapointsToAlarm: 2\n      TreatMissingData: breaching\n", "      Threshold: 24\n      EvaluationPeriods: 2\n      DatapointsToAlarm: 2\n      TreatMissingData: notBreaching\n"),

@@ -125,6 +125,7 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
         routes,
         indicators,
         measures,
+        distinct_key: None,
     })
 }
 

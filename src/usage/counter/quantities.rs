@@ -78,7 +78,7 @@ impl<'p> Counting<'p> {
                 number(value, measure, image, path).map(Cell::Number)
             }
             Aggregate::Distinct { .. } => {
-                let hash = hash_of(value).map(Cell::Hash);
+                let hash = hash_of(value, self.pipeline.distinct_key.as_ref()).map(Cell::Hash);
                 hash.ok_or_else(|| invalid(format!("expected S or N, found {}", value.type_name())))
             }
             Aggregate::First | Aggregate::Latest => {

@@ -125,6 +125,19 @@ fn every_spelling_of_a_number_is_one_value_and_a_string_is_another() {
     );
 }
 
+#[test]
+fn a_key_of_the_deployment_gives_the_values_other_hashes_and_the_same_ones_to_equal_values() {
+    let hash = |key: Option<[u8; 32]>, user: &str| {
+        let pipeline = Pipeline { distinct_key: key, ..every_kind() };
+        let item = format!(r#"{{"n":1,"status":"A","user":{user}}}"#);
+        let cells = cells_of(&pipeline, DYNAMODB, insert(&item)).unwrap();
+        text(&cells.iter().find(|one| &*one.measure == "users").unwrap().cell)
+    };
+    assert_eq!(hash(Some([1; 32]), "10"), hash(Some([1; 32]), "1e1"));
+    assert_ne!(hash(Some([1; 32]), "10"), hash(Some([2; 32]), "10"));
+    assert_ne!(hash(Some([1; 32]), "10"), hash(None, "10"));
+}
+
 /// Kinesis may repeat a change of a table under another sequence number, which must change nothing.
 #[test]
 fn a_change_that_came_through_kinesis_is_placed_by_its_id() {

@@ -162,6 +162,15 @@ fn both_functions_are_given_every_variable_that_they_read_and_no_other() {
 }
 
 #[test]
+fn different_values_are_hashed_with_the_id_of_the_stack_unless_a_key_is_set() {
+    let key = json!({ "Fn::If": ["HasDistinctKey", { "Ref": "DistinctKey" }, { "Ref": "AWS::StackId" }] });
+    for function in ["Function", "FoldFunction", "CompactFunction"] {
+        assert_eq!(properties(function)["Environment"]["Variables"]["DISTINCT_KEY"], key);
+    }
+    assert_eq!(text(&template()["Parameters"]["DistinctKey"]["Default"]), "");
+}
+
+#[test]
 fn telemetry_is_off_by_default_and_its_secret_is_only_referred_to() {
     for function in ["Function", "FoldFunction"] {
         let given = properties(function)["Environment"]["Variables"].as_object().unwrap();
