@@ -29,7 +29,7 @@ use crate::ledger::LedgerTable;
 use crate::metrics::{Metrics, MetricsSink};
 use crate::outcome::{BatchOutcome, FoldOutcome, ProofOutcome, Response, SweepOutcome};
 use crate::pipeline::Pipeline;
-use crate::plan::{OnRejection, Plan, PlanContext, Recent, plan_event};
+use crate::plan::{OnRejection, Plan, PlanContext, Recent, plan_event, plan_event_in_phases};
 use crate::telemetry::Telemetry;
 use crate::time::Timestamp;
 
@@ -158,10 +158,10 @@ impl Handler {
                 Box::pin(self.fold(event, invocation)).instrument(span).await.map(Outcome::Folded)
             }
             Some(_) if sweep::is_sweep(event) => {
-                Box::pin(self.sweep(event, invocation)).instrument(spans::timer(request_id)).await.map(Outcome::Swept)
+                Box::pin(self.sweep(event, invocation)).instrument(spans::timer(invocation)).await.map(Outcome::Swept)
             }
             Some(_) if prove::is_proof(event) => {
-                Box::pin(self.prove(event, invocation)).instrument(spans::timer(request_id)).await.map(Outcome::Proven)
+                Box::pin(self.prove(event, invocation)).instrument(spans::timer(invocation)).await.map(Outcome::Proven)
             }
             _ => {
                 let span = spans::delivery(event, request_id);
@@ -244,7 +244,13 @@ impl Handler {
     /// # Errors
     /// If the event isn't a DynamoDB Streams or Kinesis event.
     pub fn plan<'e>(&self, event: &'e [u8], now: Timestamp) -> Result<(Event<'e>, Plan), Error> {
-        plan_event(event, self.pipeline(), &self.plan_context(now))
+        let context = self.plan_context(now);
+        let Some(mut phases) = self.telemetry.as_deref().and_then(Telemetry::phases) else {
+            return plan_event(event, self.pipeline(), &context);
+        };
+        let planned = plan_event_in_phases(event, self.pipeline(), &context, || phases.switch());
+        phases.finish(["decode", "plan"]);
+        planned
     }
 
     fn plan_context(&self, now: Timestamp) -> PlanContext {

@@ -28,7 +28,7 @@ use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_key
 use backfill::Backfill;
 use drafts::Drafts;
 use event::MAX_QUARANTINED;
-pub use event::{OnRejection, plan_event, plan_event_without};
+pub use event::{OnRejection, plan_event, plan_event_in_phases};
 use partition::{archived_image, partition_date};
 pub use recent::Recent;
 use size::check_size;

@@ -21,7 +21,7 @@ use crate::quarantine::{self, Document};
 
 impl Handler {
     pub(super) async fn append_batch(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
-        // A record is decoded and planned before the next one is read.
+        // A record is planned before the next one is decoded. The phases are measured if the trace is exported.
         let planning = info_span!(target: "telemetry", "decode and plan");
         let (batch, plan) = planning.in_scope(|| self.plan(event, invocation.now))?;
         drop(planning);

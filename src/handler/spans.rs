@@ -5,6 +5,8 @@ use memchr::memmem;
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 
+use super::Invocation;
+use crate::decode::RawRecord;
 use crate::error::Error;
 use crate::outcome::{BatchOutcome, FoldOutcome};
 use crate::plan::Plan;
@@ -19,12 +21,15 @@ pub(super) fn delivery(event: &[u8], request_id: &str) -> Span {
         otel.kind = "consumer",
         "faas.trigger" = Empty,
         "faas.invocation_id" = request_id,
+        "faas.document.collection" = Empty,
+        "faas.document.operation" = Empty,
         "messaging.system" = Empty,
         "messaging.operation.name" = "process",
         "messaging.operation.type" = "process",
         "messaging.destination.name" = Empty,
         "messaging.batch.message_count" = Empty,
         "error.type" = Empty,
+        otel.status_code = Empty,
         "usage_aggregator.source.arn" = Empty,
         "usage_aggregator.batch.first_sequence_number" = Empty,
         "usage_aggregator.batch.last_sequence_number" = Empty,
@@ -43,24 +48,36 @@ pub(super) fn delivery(event: &[u8], request_id: &str) -> Span {
         "usage_aggregator.notices.settled" = Empty,
         "usage_aggregator.snapshots" = Empty,
     );
-    if let Some(arn) = source_arn(event).filter(|_| !span.is_disabled()) {
-        let is_kinesis = arn.starts_with("arn:aws") && arn.split(':').nth(2) == Some("kinesis");
-        span.record("faas.trigger", if is_kinesis { "pubsub" } else { "datasource" });
-        span.record("messaging.system", if is_kinesis { "aws_kinesis" } else { "aws_dynamodb_streams" });
-        span.record("messaging.destination.name", arn.split('/').nth(1).unwrap_or_default());
-        span.record("usage_aggregator.source.arn", arn);
+    if span.is_disabled() {
+        return span;
     }
+    let Some(arn) = source_arn(event) else {
+        span.record("faas.trigger", "other");
+        return span;
+    };
+    let name = arn.split('/').nth(1).unwrap_or_default();
+    if arn.starts_with("arn:aws") && arn.split(':').nth(2) == Some("kinesis") {
+        span.record("faas.trigger", "pubsub");
+        span.record("messaging.system", "aws_kinesis");
+    } else {
+        span.record("faas.trigger", "datasource");
+        span.record("faas.document.collection", name);
+        span.record("messaging.system", "aws_dynamodb_streams");
+    }
+    span.record("messaging.destination.name", name);
+    span.record("usage_aggregator.source.arn", arn);
     span
 }
 
 /// The span of an invocation by a schedule.
-pub(super) fn timer(request_id: &str) -> Span {
+pub(super) fn timer(invocation: &Invocation) -> Span {
     info_span!(
         target: "telemetry",
         "invocation",
         otel.kind = "server",
         "faas.trigger" = "timer",
-        "faas.invocation_id" = request_id,
+        "faas.time" = %invocation.now,
+        "faas.invocation_id" = invocation.request_id,
         "error.type" = Empty,
     )
 }
@@ -94,6 +111,22 @@ pub(super) fn record_batch(batch: &crate::decode::Event<'_>, plan: &Plan) {
         };
         number(&span, field, plan.tally.events.get(&event).copied().unwrap_or(0));
     }
+    if let Some(operation) = operation(plan).filter(|_| !batch.records().iter().any(RawRecord::is_from_kinesis)) {
+        span.record("faas.document.operation", operation);
+    }
+}
+
+/// What all records of a plan did to their items, by the names of OpenTelemetry's conventions. `None` if they differ: an
+/// invocation has one operation there.
+fn operation(plan: &Plan) -> Option<&'static str> {
+    let counts = plan.tally.events.iter().filter(|(_, count)| **count > 0);
+    let mut operations = counts.map(|(event, _)| match event {
+        Event::Insert => "insert",
+        Event::Modify => "edit",
+        Event::Remove | Event::Expire => "delete",
+    });
+    let first = operations.next()?;
+    operations.all(|other| other == first).then_some(first)
 }
 
 /// Records what became of a batch.
@@ -112,7 +145,7 @@ pub(super) fn record_append(outcome: &Result<BatchOutcome, Error>, now: Timestam
         span.record("usage_aggregator.batch.oldest_age_ms", (now.micros() - oldest.micros()).max(0) / 1000);
     }
     if let Some(first) = outcome.rejected.first() {
-        span.record("error.type", first.fault.code.name());
+        fail(&span, first.fault.code.name());
         span.record("usage_aggregator.batch.failed_sequence_number", first.sequence.as_str());
     }
 }
@@ -132,7 +165,7 @@ pub(super) fn record_fold(outcome: &Result<FoldOutcome, Error>, now: Timestamp) 
         span.record("usage_aggregator.batch.oldest_age_ms", (now.micros() - oldest.micros()).max(0) / 1000);
     }
     if let Some(failed) = &outcome.failed {
-        span.record("error.type", "not_settled");
+        fail(&span, "not_settled");
         span.record("usage_aggregator.batch.failed_sequence_number", failed.as_str());
     }
 }
@@ -144,8 +177,15 @@ pub(super) fn record_schedule<T>(outcome: &Result<T, Error>) {
     }
 }
 
+/// Records why the invocation failed. The log line about it sets the span's status.
 fn record_error(span: &Span, error: &Error) {
     span.record("error.type", error.code.as_deref().unwrap_or(error.kind.name()));
+}
+
+/// Records that a part of the batch failed, so that Lambda delivers it again.
+fn fail(span: &Span, error_type: &str) {
+    span.record("error.type", error_type);
+    span.record("otel.status_code", "ERROR");
 }
 
 fn number(span: &Span, field: &'static str, number: usize) {

@@ -37,23 +37,25 @@ const MAX_PANICS: usize = 20;
 /// # Errors
 /// If the event isn't a DynamoDB Streams or Kinesis event.
 pub fn plan_event<'e>(event: &'e [u8], pipeline: &Pipeline, context: &PlanContext) -> Result<(Event<'e>, Plan), Error> {
-    plan_event_without(event, pipeline, context, BTreeMap::new())
+    plan_event_in_phases(event, pipeline, context, || {})
 }
 
-/// Plans an event as [`plan_event`] does, but rejects the records at the positions in `rejected` with these faults.
+/// Plans an event as [`plan_event`] does, and calls `switch` whenever reading stops for planning, and whenever it
+/// continues. A record is planned as soon as it is read, so these phases alternate. The first one is reading.
 ///
 /// # Errors
 /// As for [`plan_event`].
-pub fn plan_event_without<'e>(
+pub fn plan_event_in_phases<'e>(
     event: &'e [u8],
     pipeline: &Pipeline,
     context: &PlanContext,
-    mut rejected: BTreeMap<usize, Fault>,
+    mut switch: impl FnMut(),
 ) -> Result<(Event<'e>, Plan), Error> {
     let mut context = Cow::Borrowed(context);
+    let mut rejected = BTreeMap::new();
     let mut panics = 0;
     loop {
-        let (batch, attempt) = attempt(event, pipeline, &context, &rejected)?;
+        let (batch, attempt) = attempt(event, Planner::new(pipeline, &context), &rejected, &mut switch)?;
         match attempt {
             Ok(plan) if batch.fails_on_rejection() && !plan.quarantined.is_empty() => {
                 context.to_mut().on_rejection = OnRejection::End;
@@ -124,11 +126,10 @@ struct Panicked {
 
 fn attempt<'e>(
     event: &'e [u8],
-    pipeline: &Pipeline,
-    context: &PlanContext,
+    mut planner: Planner<'_>,
     rejected: &BTreeMap<usize, Fault>,
+    switch: &mut impl FnMut(),
 ) -> Result<(Event<'e>, Result<Plan, Panicked>), Error> {
-    let mut planner = Planner::new(pipeline, context);
     let mut position = 0;
     let mut panicked = None;
     let batch = Event::read_each(event, |record| {
@@ -139,16 +140,20 @@ fn attempt<'e>(
             }
             None => Ok(record),
         });
+        switch();
         let planned = catch_unwind(AssertUnwindSafe(|| planner.next(record)));
+        switch();
         if planned.is_err() {
             panicked = Some(position);
         }
         position += 1;
         planned.unwrap_or(ControlFlow::Break(()))
     })?;
+    switch();
     let planned = match panicked {
         Some(position) => Err(Panicked { position }),
         None => Ok(planner.planned()),
     };
+    switch();
     Ok((batch, planned))
 }

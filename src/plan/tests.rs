@@ -2,6 +2,7 @@
 
 mod aggregated;
 mod backfill;
+mod phases;
 
 use super::*;
 use crate::pipeline::{Unmatched, shipped};

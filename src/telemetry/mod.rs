@@ -5,38 +5,18 @@
 //! An export never fails a batch, and delays it by the budget at most: what is finished waits in a bounded queue and is
 //! exported at the end of an invocation. An endpoint that doesn't respond is left alone for a minute.
 
-#[cfg(feature = "otel")]
-mod calls;
-#[cfg(feature = "otel")]
-mod counts;
-#[cfg(feature = "otel")]
-mod endpoint;
-#[cfg(feature = "otel")]
-mod exporters;
-#[cfg(feature = "otel")]
-mod fingerprint;
 #[cfg(not(feature = "otel"))]
 mod off;
 #[cfg(feature = "otel")]
 mod on;
-#[cfg(feature = "otel")]
-mod panics;
-#[cfg(feature = "otel")]
-mod queue;
-#[cfg(feature = "otel")]
-mod records;
-#[cfg(feature = "otel")]
-mod redelivery;
+mod sampling;
 mod settings;
-#[cfg(feature = "otel")]
-mod signal;
-#[cfg(feature = "otel")]
-mod xray;
 
 #[cfg(not(feature = "otel"))]
-pub use off::Telemetry;
+pub use off::{Phases, Telemetry};
 #[cfg(feature = "otel")]
-pub use on::Telemetry;
+pub use on::{Phases, Telemetry};
+pub use sampling::Sampling;
 pub use settings::Settings;
 
 /// The layers that collect what is exported.

@@ -35,6 +35,11 @@ impl Telemetry {
         match *self {}
     }
 
+    /// Nothing is measured.
+    pub fn phases(&self) -> Option<Phases> {
+        match *self {}
+    }
+
     /// Nothing is counted.
     pub fn count(&self, _name: &'static str, _pipeline: &str, _value: f64) {
         match *self {}
@@ -53,5 +58,21 @@ impl Telemetry {
     /// Awaits the invocation.
     pub async fn within<F: Future>(&self, _header: Option<&str>, _function_arn: &str, _invocation: F) -> F::Output {
         match *self {}
+    }
+}
+
+/// Never measured.
+#[derive(Debug)]
+pub enum Phases {}
+
+impl Phases {
+    /// Nothing.
+    pub fn switch(&mut self) {
+        match *self {}
+    }
+
+    /// Nothing.
+    pub fn finish(self, _names: [&'static str; 2]) {
+        match self {}
     }
 }

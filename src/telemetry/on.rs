@@ -1,5 +1,19 @@
 //! Collects and exports telemetry.
 
+mod calls;
+mod counts;
+mod endpoint;
+mod exporters;
+mod fingerprint;
+mod function;
+mod panics;
+mod phases;
+mod queue;
+mod records;
+mod redelivery;
+mod signal;
+mod xray;
+
 use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
@@ -8,22 +22,24 @@ use opentelemetry::context::FutureExt;
 use opentelemetry::logs::LoggerProvider;
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_sdk::logs::{LogBatch, LogExporter, SdkLoggerProvider};
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanExporter};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanExporter};
+use opentelemetry_semantic_conventions::attribute::FAAS_VERSION;
 use tokio::time::Instant;
 use tracing::Level;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 
-use super::calls::Calls;
-use super::counts::Counts;
-use super::exporters::{Exporters, resource};
-use super::queue::{Queue, Records, Spans, Waiting};
-use super::records::LogRecords;
-use super::{Layers, Settings, panics, xray};
+use self::calls::Calls;
+use self::counts::Counts;
+use self::exporters::{Exporters, resource};
+pub use self::phases::Phases;
+use self::queue::{Collector, Queue, Waiting};
+use self::records::LogRecords;
+use super::{Layers, Sampling, Settings};
 use crate::logs;
 
 /// The instrumentation scope of all telemetry.
-pub(super) const SCOPE: &str = "usage-aggregator";
+const SCOPE: &str = "usage-aggregator";
 
 /// Collects the spans, log records and metrics of invocations, and exports them.
 #[derive(Debug)]
@@ -54,9 +70,9 @@ impl Telemetry {
         let mut exporters = Exporters::new(&settings, &resource)?;
         let counts = exporters.metrics.take().map(|signal| Counts::new(signal, &resource));
         let queue = Arc::new(Queue::new(settings.queue, settings.function.clone()));
-        let tracers = SdkTracerProvider::builder().with_span_processor(Spans(queue.clone()));
-        let loggers = SdkLoggerProvider::builder().with_log_processor(Records(queue.clone()));
-        let tracers = tracers.with_resource(resource.clone()).build();
+        let tracers = SdkTracerProvider::builder().with_sampler(sampler(settings.sampling));
+        let tracers = tracers.with_span_processor(Collector(queue.clone())).with_resource(resource.clone()).build();
+        let loggers = SdkLoggerProvider::builder().with_log_processor(Collector(queue.clone()));
         let loggers = loggers.with_resource(resource).build();
         panics::report();
         Ok(Arc::new(Telemetry { settings, queue, tracers, loggers, exporters, counts }))
@@ -85,6 +101,11 @@ impl Telemetry {
     /// What the SDK's clients report their calls to.
     pub fn interceptor(&self) -> SharedInterceptor {
         SharedInterceptor::new(Calls { tracer: self.tracers.tracer(SCOPE) })
+    }
+
+    /// Measures two phases of the current span that alternate. `None` if the trace isn't exported.
+    pub fn phases(&self) -> Option<Phases> {
+        Phases::start(self.tracers.tracer(SCOPE))
     }
 
     /// Adds to a count.
@@ -136,9 +157,17 @@ impl Telemetry {
     /// Awaits an invocation as a child of the segment that Lambda's X-Ray header names.
     pub async fn within<F: Future>(&self, header: Option<&str>, function_arn: &str, invocation: F) -> F::Output {
         panics::start_invocation();
-        self.queue.set_function_arn(function_arn);
+        let version = self.settings.resource.iter().find(|(name, _)| *name == FAAS_VERSION);
+        let version = version.map(|(_, version)| version.as_str());
+        self.queue.set_function(function::attributes(function_arn, version));
         let parent = header.and_then(xray::parent);
         let parent = parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
         invocation.with_context(parent).await
     }
+}
+
+/// The sampler that decides as the settings ask for.
+fn sampler(sampling: Sampling) -> Sampler {
+    let by_trace_id = Sampler::TraceIdRatioBased(sampling.ratio);
+    if sampling.follows_parent { Sampler::ParentBased(Box::new(by_trace_id)) } else { by_trace_id }
 }

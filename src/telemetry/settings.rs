@@ -1,7 +1,9 @@
 //! What OpenTelemetry's environment variables ask for. The exporters themselves read the headers, and the SDK reads the
-//! sampler, the service name and the resource attributes.
+//! service name and the resource attributes.
 
 use std::time::Duration;
+
+use super::Sampling;
 
 /// The default of `TELEMETRY_BUDGET_MS`: how long an invocation waits for an export.
 const DEFAULT_BUDGET: Duration = Duration::from_millis(100);
@@ -13,9 +15,10 @@ const DEFAULT_MARGIN: Duration = Duration::from_millis(1_000);
 /// The default of OTEL_BSP_MAX_QUEUE_SIZE (OpenTelemetry's specification).
 const DEFAULT_QUEUE: usize = 2_048;
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
 
 /// Where telemetry goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The URL for traces.
     pub traces: Option<String>,
@@ -23,6 +26,8 @@ pub struct Settings {
     pub logs: Option<String>,
     /// The URL for metrics.
     pub metrics: Option<String>,
+    /// Which traces are exported.
+    pub sampling: Sampling,
     /// How long an invocation waits for an export.
     pub budget: Duration,
     /// How many spans, and how many log records, may wait for the export.
@@ -71,13 +76,18 @@ impl Settings {
         // The configuration refuses a margin that isn't a number.
         let margin = get("DEADLINE_MARGIN_MS").and_then(|text| text.parse().ok()).map(Duration::from_millis);
         let reserved = margin.unwrap_or(DEFAULT_MARGIN) / 2;
-        let queue = get("OTEL_BSP_MAX_QUEUE_SIZE").and_then(|size| size.parse().ok()).unwrap_or(DEFAULT_QUEUE);
+        let queue = match get(QUEUE_SIZE).map(|text| (text.parse(), text)) {
+            None => DEFAULT_QUEUE,
+            Some((Ok(size @ 1..), _)) => size,
+            Some((_, text)) => return Err(format!("{QUEUE_SIZE}: `{text}` isn't a number above 0")),
+        };
         let names_service =
             |attributes: String| attributes.split(',').any(|pair| pair.trim().starts_with("service.name="));
         Ok(Some(Settings {
             traces,
             logs,
             metrics,
+            sampling: Sampling::read(&get)?,
             budget: budget.min(timeout).min(reserved),
             queue,
             function: get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "usage-aggregator".to_owned()),
@@ -183,6 +193,8 @@ mod tests {
             ("OTEL_TRACES_EXPORTER", "zipkin"),
             ("TELEMETRY_BUDGET_MS", "0"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "1s"),
+            ("OTEL_TRACES_SAMPLER", "xray"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "many"),
         ] {
             let mistake = read(&[(ENDPOINT, "http://localhost:4318"), (name, value)]).unwrap_err();
             assert!(mistake.starts_with(name) && mistake.contains(&format!("`{value}`")), "{mistake}");

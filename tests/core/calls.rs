@@ -21,7 +21,7 @@ pub const MAY_CALL: &[(&str, &[&str])] = &[
     ("archive/bucket.rs", &["aws_sdk_s3"]),
     ("metrics/cloudwatch.rs", &["aws_sdk_cloudwatch"]),
     // Names the tables and error codes of requests.
-    ("telemetry/calls.rs", &["aws_sdk_dynamodb", "aws_sdk_s3"]),
+    ("telemetry/on/calls.rs", &["aws_sdk_dynamodb", "aws_sdk_s3"]),
     ("alerts.rs", &["aws_sdk_eventbridge", "aws_sdk_sns"]),
     ("clients.rs", &["aws_sdk_dynamodb", "aws_sdk_s3", "aws_sdk_cloudwatch", "aws_sdk_eventbridge", "aws_sdk_sns"]),
 ];

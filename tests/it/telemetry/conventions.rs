@@ -41,6 +41,11 @@ for path in map(pathlib.Path, sys.argv[1:]):
                 spans += 1
                 assert span.end_time_unix_nano >= span.start_time_unix_nano > 0, span
                 check(span.attributes)
+                names = [attribute.key for attribute in span.attributes]
+                assert len(names) == len(set(names)), names
+                # A span with an error type has failed. An invocation names its trigger.
+                assert 'error.type' not in names or span.status.code == span.status.STATUS_CODE_ERROR, span
+                assert span.kind not in (span.SPAN_KIND_SERVER, span.SPAN_KIND_CONSUMER) or 'faas.trigger' in names, span
                 for event in span.events: check(event.attributes)
     elif path.suffix == '.logs':
         request = ExportLogsServiceRequest.FromString(body)

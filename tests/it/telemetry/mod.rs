@@ -5,5 +5,6 @@ mod conventions;
 mod deployed;
 mod local;
 mod receiver;
+mod sampling;
 mod site;
 mod trace;

@@ -110,6 +110,7 @@ async fn a_rejection_is_a_log_record_whose_fingerprint_depends_on_its_cause_alon
     assert_ne!(fingerprints[0], fingerprints[2]);
     assert!(rejected.iter().all(|record| record.severity_text == "WARN" && record.trace_id == rejected[0].trace_id));
     assert_eq!(rejected[0].trace_id, receiver.spans()[0].trace_id);
+    assert_eq!(rejected[0].event_name, "exception");
 }
 
 #[tokio::test]
@@ -133,7 +134,11 @@ async fn a_function_error_is_an_exception_of_its_trace_and_the_next_delivery_lin
         (&*exception.name, text(&exception.attributes, "exception.type")),
         ("exception", "AccessDeniedException".to_owned())
     );
-    assert!(text(&exception.attributes, "exception.message").contains("dynamodb:PutItem"));
+    let message = text(&exception.attributes, "exception.message");
+    assert!(message.contains("dynamodb:PutItem"));
+    assert_eq!(failed.status.as_ref().unwrap().message, message);
+    let record = receiver.records().into_iter().find(|record| record.severity_text == "ERROR").unwrap();
+    assert_eq!(record.event_name, "faas.invocation.exception");
     let [link] = again.links.as_slice() else { panic!("{:?}", again.links) };
     assert_eq!((&link.trace_id, &link.span_id), (&failed.trace_id, &failed.span_id));
     assert!(other.links.is_empty());
@@ -151,7 +156,56 @@ async fn the_delivery_after_a_partial_failure_links_to_it() {
     let spans = receiver.spans();
     let roots: Vec<&Span> = spans.iter().filter(|span| span.parent_span_id.is_empty()).collect();
     assert_eq!(text(&roots[0].attributes, "error.type"), "invalid_value");
+    assert_eq!(roots[0].status.as_ref().unwrap().code(), StatusCode::Error);
     assert_eq!(roots[1].links.iter().map(|link| &link.span_id).collect::<Vec<_>>(), [&roots[0].span_id]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_already_there_is_an_expected_error_that_does_not_fail_its_span() {
+    let receiver = Receiver::start(Behavior::Status(200));
+    let site = Site::new(&receiver.url, &[]);
+    for _ in 0..2 {
+        site.handler.handle(&event(&orders(2)), &at(NOW)).await.unwrap();
+    }
+    let spans = receiver.spans();
+    let expected = |span: &&Span| !text(&span.attributes, "usage_aggregator.expected_error").is_empty();
+    let conflicts: Vec<&Span> = spans.iter().filter(expected).collect();
+    assert!(conflicts.iter().any(|span| span.name == "S3.PutObject"), "{conflicts:?}");
+    for span in conflicts {
+        assert_eq!(text(&span.attributes, "error.type"), "");
+        assert_eq!(span.status.clone().unwrap_or_default().code(), StatusCode::Unset);
+    }
+}
+
+#[tokio::test]
+async fn an_invocation_names_what_triggered_it() {
+    let mut deleted = orders(1);
+    deleted[0]["eventName"] = "REMOVE".into();
+    deleted[0]["dynamodb"]["OldImage"] = deleted[0]["dynamodb"]["NewImage"].take();
+    deleted[0]["dynamodb"].as_object_mut().unwrap().remove("NewImage");
+    let inserted = orders(2);
+    let both = [&inserted[1..], &deleted[..]].concat();
+    let kinesis = "arn:aws:kinesis:us-east-1:123456789012:stream/orders";
+    let kinesis = json!({ "Records": [{ "eventSource": "aws:kinesis", "eventSourceARN": kinesis }] });
+    let queue = json!({ "Records": [{ "eventSource": "aws:sqs" }] });
+    let sweep = json!({ "sweep": { "at": "2026-03-01T13:30:00Z", "minutes_ago": 90 } });
+    for (event, trigger, [collection, operation, time]) in [
+        (event(&inserted), "datasource", ["orders", "insert", ""]),
+        (event(&deleted), "datasource", ["orders", "delete", ""]),
+        (event(&both), "datasource", ["orders", "", ""]),
+        (kinesis.to_string().into_bytes(), "pubsub", ["", "", ""]),
+        (queue.to_string().into_bytes(), "other", ["", "", ""]),
+        (sweep.to_string().into_bytes(), "timer", ["", "", NOW]),
+    ] {
+        let receiver = Receiver::start(Behavior::Status(200));
+        let site = Site::new(&receiver.url, &[]);
+        let _ = site.handler.handle(&event, &at(NOW)).await;
+        let spans = receiver.spans();
+        let of = |name: &str| text(&spans[0].attributes, name);
+        assert_eq!(of("faas.trigger"), trigger);
+        let found = [of("faas.document.collection"), of("faas.document.operation"), of("faas.time")];
+        assert_eq!(found, [collection, operation, time], "{trigger}");
+    }
 }
 
 /// The canary is in items, in their keys, in what makes records invalid, and in events that are none.

@@ -79,7 +79,8 @@ fn milliseconds(nanos: u64) -> String {
 fn note(span: &Span) -> String {
     let attribute = |name: &str| span.attributes.get(name).map(|text| plain(text));
     let attempt = attribute("usage_aggregator.attempts").filter(|attempt| attempt != "1");
-    let error = attribute("http.response.status_code").filter(|_| span.failed).or_else(|| attribute("error.type"));
+    let error = attribute("http.response.status_code").filter(|_| span.failed);
+    let error = error.or_else(|| attribute("error.type")).or_else(|| attribute("usage_aggregator.expected_error"));
     let parts: Vec<String> = error.into_iter().chain(attempt.map(|attempt| format!("try {attempt}"))).collect();
     parts.join(" ")
 }
@@ -97,6 +98,7 @@ mod tests {
     use super::*;
 
     const MILLISECOND: u64 = 1_000_000;
+    const EXPECTED: (&str, &str) = ("usage_aggregator.expected_error", "AlreadyThereAndMore");
 
     fn span(name: &str, depth: usize, [start, end]: [u64; 2], attributes: &[(&str, &str)]) -> Span {
         Span {
@@ -134,10 +136,12 @@ mod tests {
         let spans = vec![
             root,
             span("decode and plan", 1, [100, 108], &[]),
+            span("decode", 2, [100, 105], &[]),
+            span("plan", 2, [105, 108], &[]),
             span("store", 1, [109, 160], &[]),
             refused,
             span("DynamoDB.PutItem", 2, [140, 160], &[("usage_aggregator.attempts", "2")]),
-            span("S3.PutObject with a very long name", 2, [109, 131], &[("error.type", "AlreadyThereAndMore")]),
+            span("S3.PutObject with a very long name", 2, [109, 131], &[EXPECTED]),
         ];
         Trace { trace_id: "5759e988bd862e3fe1be46a994272793".to_owned(), spans }
     }

@@ -16,6 +16,8 @@ use tracing_subscriber::layer;
 use super::fingerprint::fingerprint;
 
 const FINGERPRINT: &str = "usage_aggregator.fingerprint";
+/// The name of the event of an exception that fails an invocation (OpenTelemetry's conventions for FaaS).
+const FAILED_INVOCATION: &str = "faas.invocation.exception";
 
 /// Collects log lines.
 pub(super) struct LogRecords {
@@ -33,20 +35,24 @@ impl<S: Subscriber> Layer<S> for LogRecords {
             Context::map_current(|context| {
                 context.span().add_event("exception", exception.clone());
                 if level == Level::ERROR {
-                    let reason = exception.iter().find(|attribute| attribute.key.as_str() == EXCEPTION_TYPE);
-                    context.span().set_status(Status::error(reason.map(|r| r.value.to_string()).unwrap_or_default()));
+                    let message = exception.iter().find(|attribute| attribute.key.as_str() == EXCEPTION_MESSAGE);
+                    let message = message.map(|attribute| attribute.value.to_string());
+                    context.span().set_status(Status::error(message.unwrap_or_default()));
                 }
             });
         }
         if let Some(logger) = &self.logger {
-            self.emit(logger, level, fields, exception.unwrap_or_default());
+            self.emit(logger, level, fields, exception);
         }
     }
 }
 
 impl LogRecords {
-    fn emit(&self, logger: &SdkLogger, level: Level, fields: Fields, exception: Vec<KeyValue>) {
+    fn emit(&self, logger: &SdkLogger, level: Level, fields: Fields, exception: Option<Vec<KeyValue>>) {
         let mut record = logger.create_log_record();
+        if exception.is_some() {
+            record.set_event_name(if level == Level::ERROR { FAILED_INVOCATION } else { "exception" });
+        }
         record.set_severity_text(level.as_str());
         record.set_severity_number(match level {
             Level::ERROR => Severity::Error,
@@ -59,7 +65,8 @@ impl LogRecords {
         record.add_attributes(fields.values.into_iter().map(|(name, value)| (attribute_name(name), value)));
         let text = |attribute: KeyValue| (attribute.key, AnyValue::from(attribute.value.to_string()));
         // The stack trace is among the fields already.
-        let exception = exception.into_iter().filter(|attribute| attribute.key.as_str() != EXCEPTION_STACKTRACE);
+        let exception =
+            exception.into_iter().flatten().filter(|attribute| attribute.key.as_str() != EXCEPTION_STACKTRACE);
         record.add_attributes(exception.map(text));
         logger.emit(record);
     }

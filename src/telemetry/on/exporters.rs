@@ -15,9 +15,9 @@ use opentelemetry_sdk::trace::SpanExporter as _;
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 
-use super::Settings;
 use super::endpoint::{Breaker, Endpoint};
 use super::signal::Signal;
+use crate::telemetry::Settings;
 
 /// What exports each signal that goes anywhere.
 #[derive(Debug, Default)]

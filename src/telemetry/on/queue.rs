@@ -10,7 +10,7 @@ use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
-use opentelemetry_semantic_conventions::attribute::{AWS_LAMBDA_INVOKED_ARN, FAAS_COLDSTART};
+use opentelemetry_semantic_conventions::attribute::FAAS_COLDSTART;
 
 use super::redelivery::Redeliveries;
 
@@ -24,8 +24,10 @@ const FAILED: &str = "usage_aggregator.batch.failed_sequence_number";
 pub(super) struct Queue {
     capacity: usize,
     waiting: Mutex<Waiting>,
-    function: String,
-    function_arn: Mutex<String>,
+    function_name: String,
+    /// What describes the function that was invoked.
+    function: Mutex<Vec<KeyValue>>,
+    /// Whether an invocation has ended in this sandbox, exported or not.
     is_warm: AtomicBool,
     redeliveries: Redeliveries,
 }
@@ -40,12 +42,12 @@ pub(super) struct Waiting {
 }
 
 impl Queue {
-    pub(super) fn new(capacity: usize, function: String) -> Queue {
+    pub(super) fn new(capacity: usize, function_name: String) -> Queue {
         Queue {
             capacity,
             waiting: Mutex::default(),
-            function,
-            function_arn: Mutex::default(),
+            function_name,
+            function: Mutex::default(),
             is_warm: AtomicBool::new(false),
             redeliveries: Redeliveries::default(),
         }
@@ -55,25 +57,29 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes everything.
+    /// Takes everything, at the end of an invocation.
     pub(super) fn take(&self) -> Waiting {
+        self.is_warm.store(true, Ordering::Relaxed);
         std::mem::take(&mut *self.waiting())
     }
 
-    /// Sets the ARN by which the function was invoked.
-    pub(super) fn set_function_arn(&self, arn: &str) {
-        arn.clone_into(&mut self.function_arn.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Puts something into one of the lists, unless it is full.
+    fn push<T>(&self, list: fn(&mut Waiting) -> &mut Vec<T>, item: T) {
+        let waiting = &mut *self.waiting();
+        if list(waiting).len() < self.capacity { list(waiting).push(item) } else { waiting.dropped += 1 }
     }
 
-    /// Completes the span of an invocation: by what name and ARN the function was invoked, whether this sandbox is new, and
-    /// a link to the last delivery of the same batch.
+    /// Sets what describes the function that is invoked.
+    pub(super) fn set_function(&self, function: Vec<KeyValue>) {
+        *self.function.lock().unwrap_or_else(PoisonError::into_inner) = function;
+    }
+
+    /// Completes the span of an invocation: which function was invoked, whether this sandbox is new, and a link to the last
+    /// delivery of the same batch.
     fn complete(&self, mut span: SpanData) -> SpanData {
-        let arn = self.function_arn.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        span.name = Cow::Owned(self.function.clone());
-        span.attributes.push(KeyValue::new(FAAS_COLDSTART, !self.is_warm.swap(true, Ordering::Relaxed)));
-        if !arn.is_empty() {
-            span.attributes.push(KeyValue::new(AWS_LAMBDA_INVOKED_ARN, arn));
-        }
+        span.name = Cow::Owned(self.function_name.clone());
+        span.attributes.push(KeyValue::new(FAAS_COLDSTART, !self.is_warm.load(Ordering::Relaxed)));
+        span.attributes.extend_from_slice(&self.function.lock().unwrap_or_else(PoisonError::into_inner));
         let text = |name: &str| {
             let found = span.attributes.iter().find(|attribute| attribute.key.as_str() == name);
             found.map(|attribute| attribute.value.to_string())
@@ -90,23 +96,17 @@ impl Queue {
     }
 }
 
-/// Puts finished spans into the queue.
+/// Puts finished spans and log records into the queue.
 #[derive(Debug)]
-pub(super) struct Spans(pub Arc<Queue>);
+pub(super) struct Collector(pub Arc<Queue>);
 
-impl SpanProcessor for Spans {
+impl SpanProcessor for Collector {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        if !span.span_context.is_sampled() {
-            return;
-        }
-        let span = if span.name == INVOCATION { self.0.complete(span) } else { span };
-        let mut waiting = self.0.waiting();
-        if waiting.spans.len() < self.0.capacity {
-            waiting.spans.push(span);
-        } else {
-            waiting.dropped += 1;
+        if span.span_context.is_sampled() {
+            let span = if span.name == INVOCATION { self.0.complete(span) } else { span };
+            self.0.push(|waiting| &mut waiting.spans, span);
         }
     }
 
@@ -119,25 +119,12 @@ impl SpanProcessor for Spans {
     }
 }
 
-/// Puts log records into the queue.
-#[derive(Debug)]
-pub(super) struct Records(pub Arc<Queue>);
-
-impl LogProcessor for Records {
+impl LogProcessor for Collector {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
-        let mut waiting = self.0.waiting();
-        if waiting.records.len() < self.0.capacity {
-            waiting.records.push((record.clone(), scope.clone()));
-        } else {
-            waiting.dropped += 1;
-        }
+        self.0.push(|waiting| &mut waiting.records, (record.clone(), scope.clone()));
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
         Ok(())
     }
 }

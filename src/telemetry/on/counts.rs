@@ -15,7 +15,7 @@ use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Temporality};
 use tokio::time::Instant;
 
-use super::on::SCOPE;
+use super::SCOPE;
 use super::signal::Signal;
 
 /// The dimension that all metrics have, as in CloudWatch.

@@ -30,6 +30,16 @@ use crate::backoff;
 const EXPECTED: [&str; 4] =
     ["ConditionalCheckFailedException", "PreconditionFailed", "TransactionCanceledException", "412"];
 
+/// The attribute that names an expected error. One with an `error.type` has failed.
+const EXPECTED_ERROR: &str = "usage_aggregator.expected_error";
+/// The headers with the ID of a request, and the attributes for it.
+const REQUEST_IDS: [(&str, &str); 4] = [
+    ("x-amzn-requestid", name::AWS_REQUEST_ID),
+    ("x-amzn-request-id", name::AWS_REQUEST_ID),
+    ("x-amz-request-id", name::AWS_REQUEST_ID),
+    ("x-amz-id-2", name::AWS_EXTENDED_REQUEST_ID),
+];
+
 /// Makes the spans.
 #[derive(Debug)]
 pub(super) struct Calls {
@@ -57,10 +67,12 @@ impl fmt::Debug for Call {
 impl Call {
     fn fail(&self, kind: String) {
         let span = self.context.span();
-        if !EXPECTED.contains(&kind.as_str()) {
-            span.set_status(Status::error(kind.clone()));
+        if EXPECTED.contains(&kind.as_str()) {
+            span.set_attribute(KeyValue::new(EXPECTED_ERROR, kind));
+        } else {
+            span.set_status(Status::error(""));
+            span.set_attribute(KeyValue::new(name::ERROR_TYPE, kind));
         }
-        span.set_attribute(KeyValue::new(name::ERROR_TYPE, kind));
     }
 }
 
@@ -137,8 +149,10 @@ impl Intercept for Calls {
         let status = context.response().map(|response| response.status().as_u16());
         if let Some(response) = context.response() {
             span.set_attribute(KeyValue::new(name::HTTP_RESPONSE_STATUS_CODE, i64::from(response.status().as_u16())));
-            let id = ["x-amzn-requestid", "x-amz-request-id"].iter().find_map(|name| response.headers().get(*name));
-            id.iter().for_each(|id| span.set_attribute(KeyValue::new(name::AWS_REQUEST_ID, (*id).to_owned())));
+            for (header, attribute) in REQUEST_IDS {
+                let id = response.headers().get(header);
+                id.iter().for_each(|id| span.set_attribute(KeyValue::new(attribute, (*id).to_owned())));
+            }
         }
         if let Some(Err(error)) = context.output_or_error() {
             call.fail(error_type(error, status));
