@@ -109,6 +109,7 @@ fn upgrades_and_rollbacks_under_load_leave_every_invariant_intact() {
 }
 
 /// Runs HISTORIES histories, or `count`, from SEED on. Returns how many, and what happened.
+#[expect(clippy::print_stdout, reason = "the report of a test, which the lint's exception for tests doesn't cover")]
 fn run_histories(count: u64, chaos_of: fn(u64) -> Chaos) -> (u64, Counts) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a whole number"));
     let (count, first) = (number("HISTORIES").unwrap_or(count), number("SEED").unwrap_or(1));
