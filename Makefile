@@ -2,13 +2,13 @@
 # name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive fuzz soak soak-ledger soak-http kill kill-compact kill-backfill soak-indicators exhaust cost-table rejections mutants bench \
+.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive fuzz soak soak-upgrades soak-ledger soak-http kill kill-compact kill-backfill soak-indicators exhaust cost-table rejections mutants bench \
     bench-stages lake-bench measure usagectl build build-Function build-FoldFunction \
-    build-CompactFunction build-compact arm64 package checked-pipeline release deploy destroy logs clean
+    build-CompactFunction build-compact arm64 package checked-pipeline release reproducible upgrade deploy destroy logs clean
 
 USAGECTL := target/debug/usagectl
-# Lets tests and tools find the programs in the venv (fastavro, cargo-lambda).
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Lets tests and tools find the programs in the venv (fastavro, cargo-lambda) and Cargo's tools.
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 # The event that `make invoke` sends.
 E ?= events/modify.json
 # Excludes the poison record, whose invocation fails by design.
@@ -20,6 +20,7 @@ TARGET ?= all
 SECONDS ?= 60
 CARGO_DENY := 0.20.2
 CARGO_CYCLONEDX := 0.5.9
+CARGO_AUDITABLE := 0.7.7
 # The architecture to build and deploy, arm64 or x86_64. Building for an architecture other than this machine's requires Rust's
 # standard library for it; see docs/operations.md.
 HOST_ARCH := $(subst aarch64,arm64,$(shell uname -m))
@@ -27,7 +28,13 @@ ARCH ?= $(HOST_ARCH)
 CROSS := $(filter-out $(HOST_ARCH),$(ARCH))
 # Debian's compiler, which includes the library for arm64. It exists only after `make arm64` has unpacked it.
 DEBIAN_RUSTC := $(if $(filter arm64,$(CROSS)),$(abspath $(wildcard .tools/arm64/rustc)))
-LAMBDA_BUILD := $(if $(DEBIAN_RUSTC),RUSTC=$(DEBIAN_RUSTC) )cargo lambda build --release --skip-target-check
+# AUDITABLE=1 writes the names and versions of all crates into the binaries, where `cargo audit bin` and scanners of files find them.
+AUDITABLE ?=
+CARGO_COMMAND := cargo $(if $(AUDITABLE),auditable )
+# Without the paths of this machine in the functions, the same sources make the same bytes in every folder.
+CARGO_HOME ?= $(HOME)/.cargo
+REMAP := --config 'build.rustflags=["--remap-path-prefix=$(CARGO_HOME)=/cargo", "--remap-path-prefix=$(CURDIR)=/usage-aggregator"]'
+LAMBDA_BUILD := $(if $(DEBIAN_RUSTC),RUSTC=$(DEBIAN_RUSTC) )$(CARGO_COMMAND)lambda build --release --skip-target-check $(REMAP)
 # OTEL=1 builds the function with OpenTelemetry. Its backtraces then have the names of functions, which takes their symbols.
 OTEL ?=
 # The stack for deploy, destroy, and logs. Must be lowercase, because the Athena database has the same name.
@@ -125,6 +132,9 @@ drive: .venv/made ## run the function's own binary under cargo-lambda, invoked b
 soak: ## simulate HISTORIES=10000 random histories with faults; set SEED to repeat a run
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it simulation::simulated -- --nocapture
 
+soak-upgrades: ## simulate HISTORIES=10000 random histories while three releases serve them, back and forth; set SEED to repeat a run
+	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it simulation::upgrades -- --nocapture
+
 soak-ledger: ## run HISTORIES=10000 random histories of the ledger alone; set SEED to repeat a run
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --package laptop --test ledger random::random_histories_of_the_ledger -- --nocapture
 
@@ -141,8 +151,8 @@ kill-backfill: ## kill a backfill at KILLS=1000 of its requests while the table 
 soak-http: ## run the same number of histories over real HTTP, without a mapping; much slower
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it model:: -- --nocapture
 
-exhaust: ## run every schedule of two and three folds with CHANGES=3 changes of actor, and all of two and three recomputations
-	CHANGES=$(CHANGES) cargo test --profile soak --package laptop --test ledger -- exhaustive indicators::schedules --nocapture
+exhaust: ## run every schedule of two and three folds and releases with CHANGES=3 changes of actor, and all of two and three recomputations
+	CHANGES=$(CHANGES) cargo test --profile soak --package laptop --test ledger -- exhaustive upgrade indicators::schedules --nocapture
 
 cost-table: ## print the units of append, fold, and indicators beside those of the usual ways
 	COST=1 cargo test --profile soak --package laptop --test ledger cost -- --nocapture
@@ -158,6 +168,9 @@ kill: ## kill append, fold, and the whole local run KILLS=10 times each while an
 	cargo build --package usagectl --no-default-features
 	cargo build --bin usage-aggregator
 	tests/kill.sh
+
+upgrade: ## let the function of revision FROM and this one serve one ledger, back and forth, killed KILLS=10 times each, then check the counts
+	tests/upgrade.sh $(FROM)
 
 mutants: ## break each exactly-once rule and the deployment, and check that the tests notice
 	tests/mutants/template.py
@@ -178,7 +191,7 @@ measure: .venv-bench/made benches/rivals/node_modules/made ## build for release;
 
 # cargo reports on stderr, so the output is the path alone: "$(make --silent usagectl)" doctor --stack NAME
 usagectl: ## build usagectl, optimized, and print its path (5 to 15 minutes the first time)
-	@cargo build --profile soak --package usagectl --bin usagectl
+	@$(CARGO_COMMAND)build --profile soak --package usagectl --bin usagectl
 	@echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}/soak/usagectl"
 
 build-compact: .venv/made ## build the function that compacts the archive for deployment (ARCH=arm64 or x86_64)
@@ -198,8 +211,11 @@ build-Function build-FoldFunction: build
 build-CompactFunction: build-compact
 	cp target/lambda/usage-compact/bootstrap "$(ARTIFACTS_DIR)/"
 
-release: .venv/made .tools/bin/cargo-cyclonedx ## write a release to build/release: functions for both architectures, usagectl, SBOMs, and checksums
+release: .venv/made .tools/bin/cargo-auditable .tools/bin/cargo-cyclonedx ## write a release to build/release: functions for both architectures, usagectl, SBOMs, and checksums
 	.deploy/release.sh
+
+reproducible: .venv/made ## build the function of REVISION=HEAD in two clones in different folders, and compare the bytes
+	.deploy/reproducible.sh $(REVISION)
 
 package: build build-compact ## put the functions and the pipeline in PIPELINE_DIR into the folder PACKAGE, ready to deploy
 	cargo build --quiet --package usagectl
@@ -255,6 +271,9 @@ benches/rivals/node_modules/made: benches/rivals/package.json
 
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --locked --version $(CARGO_DENY) --debug --root .tools --target-dir target/tools
+
+.tools/bin/cargo-auditable:
+	cargo install cargo-auditable --locked --version $(CARGO_AUDITABLE) --debug --root .tools --target-dir target/tools
 
 .tools/bin/cargo-cyclonedx:
 	cargo install cargo-cyclonedx --locked --version $(CARGO_CYCLONEDX) --debug --root .tools --target-dir target/tools

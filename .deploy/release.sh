@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Writes a release to build/release: for each architecture, a package of the functions, which deploys without Rust; usagectl for this machine
-# with man pages and completions; an SBOM of each program; and the checksums of all of these.
+# with man pages and completions; an SBOM of each program; and the checksums of all of these. Each archive has the licenses of what the
+# programs contain, and each program lists its crates for `cargo audit bin`.
 # usage: release.sh [ARCHITECTURE...]; the default is both architectures
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,19 +28,32 @@ archive() { # NAME
     tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct)" -C "$work" -cf - "$1" | gzip -n >"$out/$1.tar.gz"
 }
 
+auditable() { # PROGRAM...
+    for program; do
+        # The name of the section that has the list.
+        grep -q '\.dep-v0' "$program" || { echo "release.sh: $program doesn't list its crates: build it with AUDITABLE=1" >&2; exit 1; }
+    done
+}
+
 [ $# -gt 0 ] || set -- arm64 x86_64
-usagectl=${USAGECTL:-$(make --no-print-directory --silent usagectl)}
+.deploy/licenses.py >"$work/THIRD-PARTY-LICENSES.txt"
+usagectl=${USAGECTL:-}
+if [ -z "$usagectl" ]; then
+    usagectl=$(make --no-print-directory --silent usagectl AUDITABLE=1)
+    auditable "$usagectl"
+fi
 for architecture; do
-    make --no-print-directory build build-compact ARCH="$architecture"
+    make --no-print-directory build build-compact AUDITABLE=1 ARCH="$architecture"
+    auditable target/lambda/usage-aggregator/bootstrap target/lambda/usage-compact/bootstrap
     name=usage-aggregator-$version-$architecture
     "$usagectl" package --out "$work/$name"
-    cp LICENSE README.md "$work/$name"
+    cp LICENSE README.md "$work/THIRD-PARTY-LICENSES.txt" "$work/$name"
     archive "$name"
 done
 
 name=usagectl-$version-$(uname -m)-linux
 mkdir -p "$work/$name/completions"
-cp "$usagectl" LICENSE "$work/$name"
+cp "$usagectl" LICENSE "$work/THIRD-PARTY-LICENSES.txt" "$work/$name"
 "$usagectl" man --out "$work/$name/man"
 for shell in bash fish zsh; do "$usagectl" completions "$shell" >"$work/$name/completions/usagectl.$shell"; done
 archive "$name"

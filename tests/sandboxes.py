@@ -3,7 +3,10 @@
 function that appends and for the one that folds. Optionally kills processes with SIGKILL at random moments of an invocation, and records
 the memory of each process.
 
-    tests/sandboxes.py --env-file FILE --port 9000 [--kills 20] [--memory FILE] target/debug/usage-aggregator
+    tests/sandboxes.py --env-file FILE --port 9000 [--kills 20] [--memory FILE] [--previous BINARY] target/debug/usage-aggregator
+
+With --previous, two releases serve each function, like the two versions of an alias: at first only the previous one, and then shares that
+change every few seconds, forth and back.
 
 Ends on SIGTERM, with the totals on stdout."""
 import argparse, json, os, queue, random, signal, subprocess, threading, time
@@ -16,16 +19,22 @@ arguments.add_argument("--kills", type=int, default=0, help="processes of each k
 arguments.add_argument("--kill-every", type=float, default=1, help="mean seconds between two kills")
 arguments.add_argument("--seed", type=int, default=1, help="seed for the moments of the kills")
 arguments.add_argument("--memory", help="write seconds, kind, process and RSS in KiB to this file every 5 s")
+arguments.add_argument("--previous", help="the binary of an earlier release, which serves a changing share of the invocations")
+arguments.add_argument("--pipeline-dir", help="the pipeline of the binary, in place of the one in the environment, which the previous release has")
+arguments.add_argument("--shift-every", type=float, default=3, help="mean seconds between two changes of the shares")
 arguments.add_argument("binary")
 options = arguments.parse_args()
 
 TIMEOUT_SECONDS = 60
 KINDS = ("append", "fold")
+RELEASES = ("previous", "current") if options.previous else ("current",)
 lock = threading.Lock()
 rng = random.Random(options.seed)
-idle = {kind: [] for kind in KINDS}
+idle = {(kind, release): [] for kind in KINDS for release in RELEASES}
+# The share of the invocations that the last of the releases serves.
+share = dict.fromkeys(KINDS, 0.0)
 busy = {kind: {} for kind in KINDS}
-invocations = dict.fromkeys(KINDS, 0)
+invocations = dict.fromkeys(idle, 0)
 kills = dict.fromkeys(KINDS, 0)
 orphans = dict.fromkeys(KINDS, 0)
 started = time.monotonic()
@@ -39,8 +48,8 @@ def variables():
 class Sandbox:
     """A process of the function, and the Runtime API that it polls."""
 
-    def __init__(self, kind):
-        self.kind, self.events, self.results = kind, queue.Queue(), queue.Queue()
+    def __init__(self, kind, release):
+        self.kind, self.release, self.events, self.results = kind, release, queue.Queue(), queue.Queue()
         self.api = Server(("127.0.0.1", 0), runtime_api(self))
         threading.Thread(target=self.api.serve_forever, daemon=True).start()
         own = {
@@ -49,7 +58,11 @@ class Sandbox:
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         }
-        self.process = subprocess.Popen([options.binary], env=variables() | own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        environment, binary = variables() | own, options.previous if release == "previous" else options.binary
+        if options.pipeline_dir and release == "current":
+            environment.pop("PIPELINE", None)
+            environment["PIPELINE_DIR"] = options.pipeline_dir
+        self.process = subprocess.Popen([binary], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         threading.Thread(target=self.watch, daemon=True).start()
 
     def watch(self):
@@ -121,17 +134,18 @@ class Invoke(Quiet):
         event = self.body()
         kind = "fold" if b":table/" + ledger() + b"/stream/" in event[:4096] else "append"
         with lock:
-            invocations[kind] += 1
-            number = invocations[kind]
-            sandbox = idle[kind].pop() if idle[kind] else None
-        sandbox = sandbox or Sandbox(kind)
+            release = RELEASES[-1] if rng.random() < share[kind] else RELEASES[0]
+            invocations[kind, release] += 1
+            number = sum(invocations.values())
+            sandbox = idle[kind, release].pop() if idle[kind, release] else None
+        sandbox = sandbox or Sandbox(kind, release)
         with lock:
             busy[kind][sandbox] = time.monotonic()
         result, body = sandbox.invoke(event, self.headers.get("X-Amz-Client-Request-Id", str(number)))
         with lock:
             del busy[kind][sandbox]
             if sandbox.process.poll() is None:
-                idle[kind].append(sandbox)
+                idle[kind, release].append(sandbox)
         error = [("X-Amz-Function-Error", "Unhandled")] if result == "error" else []
         try:
             self.answer(200, json.dumps(body).encode(), error)
@@ -171,11 +185,27 @@ def kill():
             time.sleep(0.002)
 
 
+def boxes():
+    """All processes, with what they are for."""
+    waiting = [(kind, box) for (kind, _), boxes in idle.items() for box in boxes]
+    return waiting + [(kind, box) for kind in KINDS for box in busy[kind]]
+
+
+def shift():
+    """Changes the share of the current release of one function at a time: a little of it, half, all, and back to none."""
+    while True:
+        time.sleep(rng.uniform(0, options.shift_every * 2))
+        with lock:
+            kind = rng.choice(KINDS)
+            share[kind] = rng.choice((0.0, 0.1, 0.5, 0.9, 1.0))
+            print(f"shifted: the current release serves {share[kind]:.0%} of the invocations that {kind}", flush=True)
+
+
 def memory():
     with open(options.memory, "w") as file:
         while True:
             with lock:
-                processes = [(kind, box.process.pid) for kind in KINDS for box in [*idle[kind], *busy[kind]]]
+                processes = [(kind, box.process.pid) for kind, box in boxes()]
             for kind, pid in processes:
                 try:
                     status = open(f"/proc/{pid}/status").read()
@@ -188,9 +218,10 @@ def memory():
 
 def end(*_):
     with lock:
-        for box in [box for kind in KINDS for box in [*idle[kind], *busy[kind]]]:
+        for _, box in boxes():
             box.process.kill()
-    print(f"invocations: {invocations}; killed during one: {kills}; whose caller was killed during one: {orphans}", flush=True)
+    served = {" ".join(key): count for key, count in invocations.items()}
+    print(f"invocations: {served}; killed during one: {kills}; whose caller was killed during one: {orphans}", flush=True)
     os._exit(0)
 
 
@@ -198,6 +229,8 @@ signal.signal(signal.SIGTERM, end)
 server = Server(("127.0.0.1", options.port), Invoke)
 if options.kills:
     threading.Thread(target=kill, daemon=True).start()
+if options.previous:
+    threading.Thread(target=shift, daemon=True).start()
 if options.memory:
     threading.Thread(target=memory, daemon=True).start()
 server.serve_forever()

@@ -13,6 +13,7 @@ case "$*" in *arm64*) machine='\267' ;; *) machine='\076' ;; esac
 for program in usage-aggregator usage-compact; do
     mkdir -p target/lambda/$program
     printf "\\177ELF\\002\\001\\001\\000\\000\\000\\000\\000\\000\\000\\000\\000\\003\\000$machine\\000" >target/lambda/$program/bootstrap
+    case "$*" in *AUDITABLE=1*) [ -e not-auditable ] || printf .dep-v0 >>target/lambda/$program/bootstrap ;; esac
 done
 "#;
 const CYCLONEDX: &str = r#"#!/bin/sh
@@ -21,6 +22,9 @@ for bom in usage-aggregator src/compact/usage-compact src/usagectl/usagectl src/
     echo "{\"bom-ref\": \"path+file://$PWD#$bom\"}" >$bom.cdx.json
 done
 "#;
+
+/// Stands in for the texts, which a test of their own reads.
+const LICENSES: &str = "#!/bin/sh\necho 'adler2 2.0.1: MIT'\n";
 
 struct Project(Fixture);
 
@@ -32,6 +36,7 @@ impl Project {
         }
         project.write("make/make", MAKE);
         project.write(".tools/bin/cargo-cyclonedx", CYCLONEDX);
+        project.write(".deploy/licenses.py", LICENSES);
         project.git(&["init", "--quiet"]);
         project.git(&["add", "Cargo.toml"]);
         project.git(&["-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "--quiet", "--message", "A"]);
@@ -81,6 +86,13 @@ fn a_release_has_packages_for_both_architectures_usagectl_sboms_and_checksums() 
     let bom = std::fs::read_to_string(project.0.0.path().join(bom)).unwrap();
     assert_eq!(bom, "{\"bom-ref\": \"path+file:///usage-aggregator#src/usagectl/usagectl\"}\n");
 
+    for name in names.iter().filter(|name| name.ends_with(".tar.gz")) {
+        let archive = project.0.0.path().join("build/release").join(name);
+        let texts = format!("{}/THIRD-PARTY-LICENSES.txt", name.trim_end_matches(".tar.gz"));
+        let output = Command::new("tar").arg("-xzOf").arg(archive).arg(texts).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "adler2 2.0.1: MIT\n", "{name}");
+    }
+
     let left = Command::new("git").args(["status", "--short", "src"]).current_dir(project.0.0.path()).output().unwrap();
     assert!(left.stdout.is_empty(), "{}", String::from_utf8_lossy(&left.stdout));
 
@@ -105,6 +117,38 @@ fn an_unpacked_release_takes_a_pipeline_of_your_own() {
         run.stdout.starts_with("package: the pipeline mine (3 record types, 3 tables in Athena), for arm64"),
         "{run:?}"
     );
+}
+
+#[test]
+fn a_program_that_does_not_list_its_crates_is_refused() {
+    let project = Project::new();
+    project.write("not-auditable", "");
+    let run = project.release();
+    assert!(run.code == Some(1) && run.stderr.contains("bootstrap doesn't list its crates"), "{run:?}");
+}
+
+#[test]
+fn the_licenses_of_every_crate_in_the_programs_are_found_once_each() {
+    let mut command = Command::new(repository().join(".deploy/licenses.py"));
+    let output = command.current_dir(repository()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let texts = String::from_utf8(output.stdout).unwrap();
+    let (list, texts) = texts.split_once("\n====").unwrap();
+    let crates: Vec<&str> =
+        list.lines().skip(4).filter_map(|line| line.split_once(": ")).map(|(name, _)| name).collect();
+    assert!(crates.len() > 300, "{}", crates.len());
+    // The names above each text.
+    let covers: Vec<&str> = texts.split("\n====").map(|text| text.lines().nth(1).unwrap_or_default()).collect();
+    for name in crates {
+        assert!(covers.iter().any(|covered| covered.split(", ").any(|covered| covered == name)), "{name} has no text");
+    }
+    let named: BTreeSet<&str> = covers.iter().copied().filter(|covered| !covered.is_empty()).collect();
+    assert!(named.len() > 100 && texts.contains("Zstandard") && texts.contains("Leon Sorokin"));
+    // What the compiler says about its standard library repeats this text itself.
+    let is_apache = |text: &&str| {
+        text.contains("FOR USE, REPRODUCTION, AND DISTRIBUTION") && !text.contains("Rust's standard library")
+    };
+    assert!(texts.split("\n====").filter(is_apache).count() < 10);
 }
 
 #[test]

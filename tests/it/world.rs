@@ -163,11 +163,13 @@ impl World {
 
 /// The short ids of the records in the pages of a ledger.
 pub fn appended(ledger: &[StoredItem]) -> BTreeSet<u64> {
-    let ids = |(_, page): (PageKey, PageContent)| -> Vec<u64> {
-        assert_eq!(page.id_bytes, 8);
-        page.groups.iter().flat_map(|group| &group.ids).map(|id| u64::try_from(*id).unwrap()).collect()
-    };
-    pages(ledger).into_iter().flat_map(ids).collect()
+    pages(ledger).values().flat_map(records).collect()
+}
+
+/// The short ids of the records in a page, which may have longer ones.
+pub fn records(page: &PageContent) -> BTreeSet<u64> {
+    let short = |id: &u128| u64::try_from(id >> (8 * (u32::from(page.id_bytes) - 8))).unwrap();
+    page.groups.iter().flat_map(|group| &group.ids).map(short).collect()
 }
 
 /// The partition key and the sort key of a page.

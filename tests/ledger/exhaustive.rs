@@ -13,10 +13,11 @@ use usage_aggregator::window::Window;
 
 use crate::gate::{Actor, Gate, Schedule, Work};
 use crate::place::{Counted, MINUTE, Place, groups, items, minute_of};
+use crate::upgrade::Release;
 
 /// What an actor does.
 #[derive(Debug, Clone)]
-enum Task {
+pub enum Task {
     /// It appends these records and then folds their pages.
     Append(Vec<Counted<'static>>),
     /// It folds these notices until they are settled.
@@ -25,6 +26,8 @@ enum Task {
     FoldOnce(Vec<Notice>),
     /// It folds them until they are settled, and then the ledger must have so many alerts.
     FoldAlerts(Vec<Notice>, usize),
+    /// A release appends these records, which count at other times, and then folds their pages.
+    Serve(Release, Vec<(Counted<'static>, i64)>),
 }
 
 impl Place {
@@ -54,6 +57,7 @@ async fn act(folder: Folder, pipeline: Arc<Pipeline>, database: Database, task: 
             }
             settle(&fold, &notices).await;
         }
+        Task::Serve(release, records) => release.serve(folder, &records).await,
         Task::FoldOnce(notices) => drop(fold(notices).await),
         Task::Fold(notices) => settle(&fold, &notices).await,
         Task::FoldAlerts(notices, alerts) => {
@@ -66,14 +70,18 @@ async fn act(folder: Folder, pipeline: Arc<Pipeline>, database: Database, task: 
 }
 
 /// Folds until all notices are settled.
-async fn settle<F: Future<Output = Folded>>(fold: &impl Fn(Vec<Notice>) -> F, notices: &[Notice]) {
-    while fold(notices.to_vec()).await.settled < notices.len() {
+pub async fn settle<F: Future<Output = Folded>>(fold: &impl Fn(Vec<Notice>) -> F, notices: &[Notice]) {
+    for _ in 0..1_000 {
+        if fold(notices.to_vec()).await.settled == notices.len() {
+            return;
+        }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    panic!("never settled: {:?}", fold(notices.to_vec()).await);
 }
 
 /// Runs every schedule with at most `changes` changes of actor. After each, what `expected` says must be in the month.
-fn enumerate(
+pub fn enumerate(
     name: &str,
     changes: usize,
     prepare: impl AsyncFn(&mut Place) -> Vec<Task>,
@@ -112,7 +120,7 @@ fn enumerate(
 }
 
 /// How many changes of actor `make test` enumerates; `make exhaust` sets CHANGES to more.
-fn changes() -> usize {
+pub fn changes() -> usize {
     std::env::var("CHANGES").map_or(2, |text| text.parse().expect("a whole number"))
 }
 
@@ -156,7 +164,7 @@ fn two_generations_of_a_record() {
 }
 
 /// 06:10 of the same day, in minutes after the first one.
-const EARLIER: i64 = -167;
+pub const EARLIER: i64 = -167;
 
 #[test]
 fn two_folds_of_minutes_that_say_something_about_another_hour() {
@@ -259,7 +267,7 @@ fn folds_with_different_buckets() {
     assert!(enumerate("buckets", changes(), prepare, &[("a", (2, 105))]) >= 40);
 }
 
-const TWO_ORDERS: &str = "measure = \"orders\"\nwindow = \"hour\"\nlimit = 2";
+pub const TWO_ORDERS: &str = "measure = \"orders\"\nwindow = \"hour\"\nlimit = 2";
 
 #[test]
 fn two_folds_of_a_page_that_crosses_a_threshold() {

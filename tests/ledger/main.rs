@@ -32,4 +32,5 @@ mod restore;
 mod rules;
 mod schedule;
 mod tally;
+mod upgrade;
 mod windows;

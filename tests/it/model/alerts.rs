@@ -28,20 +28,22 @@ limit = 4
 at = [0.5, 1]
 "#;
 
-/// How many alerts there were.
+/// The alerts that were sent.
 #[derive(Debug, Default)]
 pub struct Sent {
     pub fired: usize,
     pub cleared: usize,
     /// Alerts that were sent again.
     pub again: usize,
+    /// The last one of each counter and threshold, with the number of its crossing.
+    last: BTreeMap<(Key, String), (AlertState, u64)>,
 }
 
-/// Checks what was sent, given the final values of the counters and everything in the ledger.
+/// Checks what was sent against everything in the ledger.
 ///
 /// # Errors
 /// A description of the first alert that is missing, wrong or superfluous.
-pub fn check(expected: &Counters, ledger: &[StoredItem], sent: &[String]) -> Result<Sent, String> {
+pub fn check(ledger: &[StoredItem], sent: &[String]) -> Result<Sent, String> {
     let text = |item: &StoredItem, name: &str| item[name].as_s().unwrap().clone();
     let items = ledger.iter().filter(|item| text(item, "pk").starts_with(ALERTS));
     let put: BTreeMap<String, String> =
@@ -54,13 +56,12 @@ pub fn check(expected: &Counters, ledger: &[StoredItem], sent: &[String]) -> Res
     }
     ensure(arrived == put, || format!("the ledger has the alerts {put:#?}, but {arrived:#?} were sent"))?;
     let mut counted = Sent { again: sent.len() - arrived.len(), ..Sent::default() };
-    let mut last: BTreeMap<(Key, String), (AlertState, u64)> = BTreeMap::new();
     // The ids of one counter and threshold are in the order of its crossings.
     for Alert { entity, window, window_start, threshold, state, crossing, id, .. } in
         put.values().map(|text| alert(text))
     {
         let of = ((entity, window, window_start), threshold.to_string());
-        let next = match last.get(&of) {
+        let next = match counted.last.get(&of) {
             None => (AlertState::Fired, 1),
             Some((AlertState::Fired, crossing)) => (AlertState::Cleared, *crossing),
             Some((_, crossing)) => (AlertState::Fired, crossing + 1),
@@ -70,19 +71,29 @@ pub fn check(expected: &Counters, ledger: &[StoredItem], sent: &[String]) -> Res
             AlertState::Fired => counted.fired += 1,
             _ => counted.cleared += 1,
         }
-        last.insert(of, next);
+        counted.last.insert(of, next);
     }
-    for (key, [orders, ..]) in expected {
-        for (_, threshold) in THRESHOLDS.iter().filter(|(window, _)| *window == key.1) {
-            let of = last.remove(&(key.clone(), threshold.to_string()));
-            let is_above = of.is_some_and(|(state, _)| state == AlertState::Fired);
-            ensure(is_above == (orders >= threshold), || {
-                format!("{key:?} is {orders}; that it is above {threshold} was said last: {is_above}")
-            })?;
-        }
-    }
-    ensure(last.is_empty(), || format!("alerts of counters that don't exist: {last:?}"))?;
     Ok(counted)
+}
+
+impl Sent {
+    /// Checks that the last alert of each counter says whether it is above the threshold now.
+    ///
+    /// # Errors
+    /// A description of the first one that doesn't.
+    pub fn check_last(&self, expected: &Counters) -> Result<(), String> {
+        let mut last = self.last.clone();
+        for (key, [orders, ..]) in expected {
+            for (_, threshold) in THRESHOLDS.iter().filter(|(window, _)| *window == key.1) {
+                let of = last.remove(&(key.clone(), threshold.to_string()));
+                let is_above = of.is_some_and(|(state, _)| state == AlertState::Fired);
+                ensure(is_above == (orders >= threshold), || {
+                    format!("{key:?} is {orders}; that it is above {threshold} was said last: {is_above}")
+                })?;
+            }
+        }
+        ensure(last.is_empty(), || format!("alerts of counters that don't exist: {last:?}"))
+    }
 }
 
 /// The alert that was sent.

@@ -30,6 +30,20 @@ pub enum What {
     Poison(Order),
 }
 
+/// What decides in which windows an order counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timing {
+    /// When it changed.
+    Change,
+    /// When it says that it was placed.
+    Placed,
+    /// When it was placed if [`GENERATION_BY_PLACED`] of the pipeline counts it, otherwise when it changed.
+    Generation,
+}
+
+/// The generation of the pipeline that counts orders when they were placed, if generations differ.
+pub const GENERATION_BY_PLACED: u64 = 2;
+
 /// One change.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -38,8 +52,7 @@ pub struct Change {
     pub customer: String,
     order: String,
     pub what: What,
-    /// Whether orders say when they were placed, and count in the windows of that time.
-    pub by_event_time: bool,
+    pub timing: Timing,
 }
 
 pub struct History {
@@ -79,7 +92,7 @@ impl History {
                     customer,
                     order,
                     what,
-                    by_event_time: false,
+                    timing: Timing::Change,
                 });
             };
             let order = Order { canceled: false, cents: random.i64(-500..100_000) };
@@ -114,9 +127,9 @@ impl History {
         History { changes, now }
     }
 
-    /// The same history of orders that say when they were placed, if `by_event_time`.
-    pub fn timed(mut self, by_event_time: bool) -> History {
-        self.changes.iter_mut().for_each(|change| change.by_event_time = by_event_time);
+    /// The same history of orders that count at these times.
+    pub fn timed(mut self, timing: Timing) -> History {
+        self.changes.iter_mut().for_each(|change| change.timing = timing);
         self
     }
 
@@ -150,9 +163,14 @@ impl Change {
         jiff::Timestamp::from_second(self.second).unwrap()
     }
 
-    /// A second of the windows in which an image of its order counts.
-    pub fn counts_at(&self, order: Order) -> jiff::Timestamp {
-        let is_known = self.by_event_time && PLACED.contains(&(order.placed() - self.second));
+    /// A second of the windows in which this generation of the pipeline counts an image of its order.
+    pub fn counts_at(&self, order: Order, generation: u64) -> jiff::Timestamp {
+        let by_placed = match self.timing {
+            Timing::Change => false,
+            Timing::Placed => true,
+            Timing::Generation => generation == GENERATION_BY_PLACED,
+        };
+        let is_known = by_placed && PLACED.contains(&(order.placed() - self.second));
         jiff::Timestamp::from_second(if is_known { order.placed() } else { self.second }).unwrap()
     }
 
@@ -165,7 +183,7 @@ impl Change {
             let status = if order.canceled { "CANCELLED" } else { "OPEN" };
             let mut image =
                 json!({ "pk": keys["pk"], "sk": keys["sk"], "status": { "S": status }, "total": { "N": total } });
-            if self.by_event_time {
+            if self.timing != Timing::Change {
                 image["placed"] = json!({ "N": order.placed().to_string() });
             }
             image

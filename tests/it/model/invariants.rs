@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use usage_aggregator::decode;
 
-use super::history::{History, What, event};
+use super::history::{Change, History, Timing, What, event};
 use super::reference::{self, Counters, Key};
 use crate::world::{self, PageKey, StoredItem, text};
 
@@ -30,8 +30,9 @@ pub struct Books {
     /// The change that each record id belongs to.
     ids: BTreeMap<u64, usize>,
     sequences: BTreeMap<String, usize>,
-    /// The data of each page, and the changes in it.
-    pages: BTreeMap<PageKey, (Vec<u8>, BTreeSet<usize>)>,
+    pages: BTreeMap<PageKey, Page>,
+    /// The generations of the pipeline that have put each change into a page.
+    generations: BTreeMap<usize, BTreeSet<u64>>,
     /// The pages whose notices have been settled.
     settled: BTreeSet<PageKey>,
     /// The last version of each snapshot and what it said.
@@ -48,6 +49,14 @@ pub struct Books {
     documents: BTreeMap<String, Arc<[u8]>>,
 }
 
+/// A page that has been seen.
+struct Page {
+    data: Vec<u8>,
+    generation: u64,
+    /// The changes in it.
+    changes: BTreeSet<usize>,
+}
+
 impl Books {
     pub fn new(history: &Arc<History>) -> Books {
         let bytes = event(&history.changes);
@@ -62,6 +71,7 @@ impl Books {
             ids,
             sequences: sequences.collect(),
             pages: BTreeMap::new(),
+            generations: BTreeMap::new(),
             settled: BTreeSet::new(),
             snapshots: BTreeMap::new(),
             appended: BTreeSet::new(),
@@ -114,12 +124,12 @@ impl Books {
         let is_page = |item: &&StoredItem| item["pk"].as_s().unwrap().starts_with(usage_aggregator::ledger::PAGES);
         for (key, item) in keys.iter().zip(ledger.iter().filter(is_page)) {
             let data = item["data"].as_b().unwrap().as_ref();
-            if let Some((known, _)) = self.pages.get(key) {
-                ensure(known == data, || format!("a page was changed: {key:?}"))?;
+            if let Some(known) = self.pages.get(key) {
+                ensure(known.data == data, || format!("a page was changed: {key:?}"))?;
                 continue;
             }
-            let mut changes = BTreeSet::new();
-            for id in world::appended(std::slice::from_ref(item)) {
+            let (mut changes, content) = (BTreeSet::new(), &world::pages(std::slice::from_ref(item))[key]);
+            for id in world::records(content) {
                 let index = *self.ids.get(&id).ok_or_else(|| format!("{key:?} has an unknown record: {id:016x}"))?;
                 let minute = self.history.changes[index].time().strftime("#%Y-%m-%dT%H:%M#").to_string();
                 ensure(key.0.contains(&minute), || format!("{index} is in the page of another minute, {key:?}"))?;
@@ -127,7 +137,11 @@ impl Books {
                 changes.insert(index);
             }
             self.appended.extend(&changes);
-            self.pages.insert(key.clone(), (data.to_vec(), changes));
+            let generation = content.generation;
+            for change in &changes {
+                self.generations.entry(*change).or_default().insert(generation);
+            }
+            self.pages.insert(key.clone(), Page { data: data.to_vec(), generation, changes });
         }
         Ok(())
     }
@@ -138,25 +152,14 @@ impl Books {
         self.check_restated(usage)?;
         let (counters, mut versions) = (reference::stored(usage), reference::versions(usage));
         ensure(counters.len() == usage.len(), || "two snapshots of one counter".to_owned())?;
-        let settled: BTreeSet<usize> = self.settled.iter().flat_map(|key| &self.pages[key].1).copied().collect();
-        let (mut must, mut may): (BTreeMap<Key, Effects>, BTreeMap<Key, Effects>) = Default::default();
-        for index in &self.appended {
-            let (change, is_settled) = (&self.history.changes[*index], settled.contains(index));
-            let (records, parts) = if is_settled {
-                (&mut must, vec![reference::effects(change)])
-            } else {
-                (&mut may, reference::parts(change))
-            };
-            for (key, effect) in parts.into_iter().flatten() {
-                records.entry(key).or_default().push((*index, effect));
-            }
-        }
+        let (mut must, mut may) = self.certain_and_possible();
+        let named = self.named();
         let missing = must.keys().find(|key| !counters.contains_key(*key));
         ensure(missing.is_none(), || format!("settled, but there is no snapshot: {missing:?}"))?;
         for (key, counter) in counters {
             let version = versions.remove(&key).unwrap();
             let (must, may) = (must.remove(&key).unwrap_or_default(), may.remove(&key).unwrap_or_default());
-            ensure(is_possible(counter, &must, &may), || {
+            ensure(named.contains(&key) && is_possible(counter, &must, &may), || {
                 format!("{key:?} is {counter:?}, but {must:?} are settled, and {may:?} aren't")
             })?;
             if let Some((earlier, said)) = self.snapshots.get(&key) {
@@ -170,10 +173,61 @@ impl Books {
         Ok(())
     }
 
+    /// What the changes add to each counter: those whose notices have been settled, and those that a fold may have counted
+    /// already. A change that a settled page has may have moved on to where a later generation counts it.
+    fn certain_and_possible(&self) -> (BTreeMap<Key, Effects>, BTreeMap<Key, Effects>) {
+        let mut settled: BTreeMap<usize, u64> = BTreeMap::new();
+        for Page { generation, changes, .. } in self.settled.iter().map(|key| &self.pages[key]) {
+            for change in changes {
+                let highest = settled.entry(*change).or_default();
+                *highest = (*highest).max(*generation);
+            }
+        }
+        let (mut must, mut may): (BTreeMap<Key, Effects>, BTreeMap<Key, Effects>) = Default::default();
+        for (index, generations) in &self.generations {
+            let (change, settled) = (&self.history.changes[*index], settled.get(index));
+            let mut counting = generations.iter().filter(|generation| settled.is_none_or(|least| *generation >= least));
+            let (records, parts) = match (settled, counting.clone().count()) {
+                (Some(generation), 1) => (&mut must, vec![reference::effects(change, *generation)]),
+                _ => {
+                    (&mut may, counting.by_ref().flat_map(|generation| reference::parts(change, *generation)).collect())
+                }
+            };
+            for (key, effect) in parts.into_iter().flatten() {
+                records.entry(key).or_default().push((*index, effect));
+            }
+        }
+        (must, may)
+    }
+
+    /// The counters that any page names. A change that has moved on leaves a 0 behind.
+    fn named(&self) -> BTreeSet<Key> {
+        let of = |(index, generations): (&usize, &BTreeSet<u64>)| -> Vec<Key> {
+            let effects = |generation: &u64| reference::effects(&self.history.changes[*index], *generation).into_keys();
+            generations.iter().flat_map(effects).collect()
+        };
+        self.generations.iter().flat_map(of).collect()
+    }
+
+    /// The number of changes that several generations have put into pages, and of counters in which none of them counts.
+    pub fn moved(&self) -> (usize, usize) {
+        let several = self.generations.values().filter(|generations| generations.len() > 1).count();
+        let (named, counted) = (self.named(), reference::expected(self.counted()));
+        (several, named.len() - counted.len())
+    }
+
+    /// Each change in a page, and the generation that counts it: the highest one.
+    fn counted(&self) -> impl Iterator<Item = (&Change, u64)> {
+        let last = |(index, generations): (&usize, &BTreeSet<u64>)| {
+            (&self.history.changes[*index], *generations.last().unwrap())
+        };
+        self.generations.iter().map(last)
+    }
+
     /// A snapshot says when it was restated exactly if its window was closed when it was written.
     fn check_restated(&self, usage: &[StoredItem]) -> Result<(), String> {
         let now = jiff::Timestamp::from_second(self.history.now).unwrap();
-        let has_grace = self.history.changes.iter().any(|change| change.by_event_time);
+        let has_grace = self.history.changes.iter().any(|change| change.timing == Timing::Placed);
         for item in usage {
             let end: jiff::Timestamp = item["window_end"].as_s().unwrap().parse().unwrap();
             let is_closed = has_grace && end.as_second() + GRACE_SECONDS <= self.history.now;
@@ -198,9 +252,13 @@ impl Books {
         })
     }
 
-    /// The counters that the appended changes add up to.
+    /// The counters that the appended changes add up to, each as the highest generation counts it.
     pub fn expected(&self) -> Counters {
-        reference::expected(self.appended.iter().map(|index| &self.history.changes[*index]))
+        let mut counters = reference::expected(self.counted());
+        for key in self.named() {
+            counters.entry(key).or_default();
+        }
+        counters
     }
 
     /// I4: objects are named by their content and never change. I2: every row belongs to a change that may be archived.
@@ -279,11 +337,9 @@ type Effects = Vec<(usize, [i64; 3])>;
 /// Whether a counter is the sum of all effects in `must` and some in `may`.
 fn is_possible(counter: [i64; 3], must: &Effects, may: &Effects) -> bool {
     let least = must.iter().map(|(_, effect)| *effect).fold([0; 3], reference::sum);
-    if must.is_empty() && may.is_empty() {
-        return false;
-    }
     if may.len() > MAX_UNDECIDED {
-        return (must.len()..=must.len() + may.len()).contains(&usize::try_from(counter[2]).unwrap());
+        let possible: i64 = may.iter().map(|(_, effect)| effect[2]).sum();
+        return (least[2]..=least[2] + possible).contains(&counter[2]);
     }
     let mut sums = BTreeSet::from([least]);
     for (_, effect) in may {

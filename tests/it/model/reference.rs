@@ -11,20 +11,20 @@ pub type Counters = BTreeMap<Key, [i64; 3]>;
 /// The customer, window and start of a counter.
 pub type Key = (String, String, String);
 
-/// The counters that `changes` add up to.
-pub fn expected<'c>(changes: impl Iterator<Item = &'c Change>) -> Counters {
+/// The counters that changes add up to, each counted by a generation of the pipeline.
+pub fn expected<'c>(changes: impl Iterator<Item = (&'c Change, u64)>) -> Counters {
     let mut counters = Counters::new();
-    for (key, effect) in changes.flat_map(effects) {
+    for (key, effect) in changes.flat_map(|(change, generation)| effects(change, generation)) {
         let counter = counters.entry(key).or_default();
         *counter = sum(*counter, effect);
     }
     counters
 }
 
-/// What a change adds to which counters.
-pub fn effects(change: &Change) -> Counters {
+/// What a change adds to which counters if this generation of the pipeline counts it.
+pub fn effects(change: &Change, generation: u64) -> Counters {
     let mut effects = Counters::new();
-    for (key, effect) in parts(change).into_iter().flatten() {
+    for (key, effect) in parts(change, generation).into_iter().flatten() {
         let all = effects.entry(key).or_default();
         *all = sum(*all, effect);
     }
@@ -34,7 +34,7 @@ pub fn effects(change: &Change) -> Counters {
 
 /// The effects of a change by the hour in which they count. A fold writes one hour after the other, so until the change is settled,
 /// a day or month may have one part and not the other.
-pub fn parts(change: &Change) -> Vec<Counters> {
+pub fn parts(change: &Change, generation: u64) -> Vec<Counters> {
     let plus = |order| (order, [live(order).0, live(order).1, 1]);
     let minus = |order, changes| (order, [-live(order).0, -live(order).1, changes]);
     let images = match change.what {
@@ -46,7 +46,7 @@ pub fn parts(change: &Change) -> Vec<Counters> {
     };
     let mut parts: BTreeMap<Key, Counters> = BTreeMap::new();
     for (order, effect) in images {
-        let [hour, day, month] = keys(change, order);
+        let [hour, day, month] = keys(change.counts_at(order, generation), change);
         let part = parts.entry(hour.clone()).or_default();
         for key in [hour, day, month] {
             let all = part.entry(key).or_default();
@@ -60,8 +60,7 @@ pub fn parts(change: &Change) -> Vec<Counters> {
 }
 
 /// The counters that an image of a change's order is in.
-fn keys(change: &Change, order: Order) -> [Key; 3] {
-    let at = change.counts_at(order);
+fn keys(at: jiff::Timestamp, change: &Change) -> [Key; 3] {
     [("hour", "%Y-%m-%dT%H:00:00Z"), ("day", "%Y-%m-%dT00:00:00Z"), ("month", "%Y-%m-01T00:00:00Z")]
         .map(|(window, format)| (change.customer.clone(), window.to_owned(), at.strftime(format).to_string()))
 }

@@ -18,6 +18,7 @@ use usage_aggregator::handler::Handler;
 use super::ledger_stream::{LedgerStream, Observed, observed};
 use super::table::{SourceTable, Watched, watched};
 use crate::model::alerts::RULES;
+use crate::model::history::GENERATION_BY_PLACED;
 use crate::model::indicators::Missing;
 use crate::model::invariants::{GRACE_SECONDS, Stored};
 use crate::world::StoredItem;
@@ -53,6 +54,8 @@ pub enum Variant {
     /// Orders count when they were placed, in windows that are closed, with alerts.
     ByEventTime,
     Indicator(Missing),
+    /// One of several generations that run side by side. One of them counts orders when they were placed, with alerts.
+    Generation(u64),
 }
 
 /// A release and a pipeline.
@@ -222,6 +225,9 @@ fn config(release: Release, variant: Variant, limit_percent: &'static str) -> Co
         variables.extend([("REJECTED_RECORDS", "quarantine"), ("FAILURE_BUCKET", FAILURES)]);
         variables.insert("QUARANTINE_LIMIT_PERCENT", limit_percent);
     }
+    if variant == Variant::Generation(GENERATION_BY_PLACED) {
+        variables.insert("RECORD_ID_BYTES", "10");
+    }
     let folder = pipeline(release == Release::Fixed, variant);
     let orders = folder.path().join("orders");
     variables.insert("PIPELINE_DIR", orders.to_str().unwrap());
@@ -249,6 +255,11 @@ fn pipeline(is_fixed: bool, variant: Variant) -> tempfile::TempDir {
         }
         if variant == Variant::ByEventTime {
             add("pipeline.toml", "[snapshot]\n", &format!("closing = {{ grace = \"{}m\" }}\n", GRACE_SECONDS / 60));
+        }
+        if let Variant::Generation(generation) = variant {
+            add("pipeline.toml", "sources = [\"orders\"]\n", &format!("generation = {generation}\n"));
+        }
+        if matches!(variant, Variant::ByEventTime | Variant::Generation(GENERATION_BY_PLACED)) {
             let time = r#"{ attribute = "placed", late = "7d", early = "1h", beyond = "creation_time" }"#;
             add("pipeline.toml", "resource = \"orders\"\n", &format!("window_time = {time}\n{RULES}"));
         }

@@ -7,6 +7,7 @@ use event_source_mapping::Settings;
 use laptop::emulators::Fault;
 
 use super::table::Touch;
+use super::upgrade::{Alias, Aliases};
 use crate::model::history::History;
 use crate::model::indicators::Missing;
 
@@ -20,6 +21,8 @@ pub struct Chaos {
     pub quarantines: bool,
     /// Whether orders count when they were placed, in windows that are closed, with alerts.
     pub by_event_time: bool,
+    /// What serves both functions at first, if another release and generation are deployed meanwhile.
+    pub upgrade: Option<Aliases>,
     /// What the function does about missing targets, if the pipeline has an indicator.
     pub indicator: Option<Missing>,
     /// What an application does to the targets.
@@ -88,6 +91,8 @@ pub enum Step {
     RivalDies,
     /// The contents of the failure destination are delivered again.
     Redrive,
+    /// The function's alias divides invocations in another way.
+    Shift(Alias),
 }
 
 /// Where a rival starts.
@@ -140,6 +145,7 @@ impl Chaos {
             // From the seed itself, so that it doesn't change the other random numbers.
             quarantines: seed.is_multiple_of(2),
             by_event_time: (seed / 2).is_multiple_of(8),
+            upgrade: None,
             indicator,
             touches: indicator
                 .map_or_else(Vec::new, |_| Touch::random(&mut fastrand::Rng::with_seed(seed ^ 0x7AB1_E000))),

@@ -19,6 +19,7 @@ use super::feed::Shards;
 use super::ledger_stream::{LedgerStream, Observed};
 use super::table::{SourceTable, Watched};
 use super::trouble::{Trouble, name};
+use super::upgrade::{self, Alias, Aliases};
 use crate::model::alerts::alert;
 use crate::model::history::History;
 use crate::model::invariants::Books;
@@ -68,6 +69,8 @@ pub struct State {
     running: [usize; 2],
     is_calm: bool,
     is_fixed: bool,
+    /// What serves both functions, if releases are upgraded.
+    aliases: Option<Aliases>,
     /// Changes that a response acknowledged, even if the response was lost.
     pub acknowledged: BTreeSet<usize>,
     /// Notices that a response settled, even if the response was lost.
@@ -107,7 +110,7 @@ impl Lambda {
             sequences: sequences.collect(),
             ledger_stream,
             books: Mutex::new(Books::new(history)),
-            state: Mutex::default(),
+            state: Mutex::new(State { aliases: chaos.upgrade, ..State::default() }),
         };
         Lambda { inner: Arc::new(inner), role: Role::Append }
     }
@@ -158,6 +161,30 @@ impl Lambda {
             (Role::Append, true, _) => Release::Fixed,
             (Role::Append, false, true) => Release::Quarantining,
             (Role::Append, false, false) => Release::Failing,
+        }
+    }
+
+    /// Lets the function's alias divide invocations in this way, from the next one on.
+    pub fn shift(&self, alias: Alias) {
+        if let Some(aliases) = &mut self.state().aliases {
+            aliases[self.role as usize] = alias;
+        }
+    }
+
+    /// The pipeline of invocation `number`.
+    fn variant(&self, number: usize) -> Variant {
+        let chaos = &self.inner.chaos;
+        let alias = self.state().aliases.map(|aliases| aliases[self.role as usize]);
+        match (chaos.indicator, alias) {
+            (Some(missing), _) => Variant::Indicator(missing),
+            (None, Some(alias)) => {
+                let generation = alias.generation(chaos.seed, self.role, number);
+                let served = upgrade::GENERATIONS.iter().position(|known| *known == generation).unwrap();
+                self.count(upgrade::SERVED[served], 1);
+                Variant::Generation(generation)
+            }
+            (None, None) if chaos.by_event_time => Variant::ByEventTime,
+            (None, None) => Variant::Plain,
         }
     }
 
@@ -218,11 +245,7 @@ impl Lambda {
     }
 
     async fn run(&self, number: usize, records: &[usize], event: &[u8], trouble: Trouble) -> End {
-        let variant = match (self.inner.chaos.indicator, self.inner.chaos.by_event_time) {
-            (Some(missing), _) => Variant::Indicator(missing),
-            (None, true) => Variant::ByEventTime,
-            (None, false) => Variant::Plain,
-        };
+        let variant = self.variant(number);
         let lease = self.inner.bench.sandbox_of(self.release(number), variant);
         let (handler, http) = (&lease.sandbox.handler, &lease.sandbox.http);
         http.set_plan(trouble.plan);

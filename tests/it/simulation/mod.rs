@@ -15,6 +15,7 @@ mod run;
 mod side;
 mod table;
 mod trouble;
+mod upgrade;
 
 use bench::Bench;
 use chaos::{Chaos, Role};
@@ -71,22 +72,55 @@ const KINDS_OF_INDICATOR: [&str; 7] = [
 /// The same for the function that folds.
 const KINDS_OF_FOLD: [&str; 4] = ["alerts cleared", "alerts fired", "alerts sent again", "restated"];
 
+/// What must happen at least once to both functions while releases are upgraded.
+const KINDS_OF_UPGRADE: [&str; 8] = [
+    "crashed",
+    "rivals",
+    "served by generation 1",
+    "served by generation 2",
+    "served by generation 3",
+    "shifts",
+    "succeeded",
+    "zombies",
+];
+/// The same for the function that folds.
+const KINDS_OF_UPGRADED_FOLD: [&str; 3] = ["alerts fired", "changes of several generations", "counters left"];
+
 /// 1,000 histories with fixed seeds. `make soak` runs HISTORIES of them, starting with another seed.
 #[test]
 fn simulated_histories_leave_every_invariant_intact() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a whole number"));
-    let (count, first) = (number("HISTORIES").unwrap_or(1_000), number("SEED").unwrap_or(1));
-    let started = Instant::now();
-    let progress = |done| println!("{done} of {count} histories in {:.0?}", started.elapsed());
-    let totals = run_all(first, count, &progress).unwrap_or_else(|seed| panic!("{}", explain(seed)));
-    let seconds = started.elapsed().as_secs_f64();
-    let rate = count as f64 / seconds;
-    println!("{count} histories from seed {first} in {seconds:.0} s ({rate:.0} a second): {totals:?}, 0 violations");
+    let (count, totals) = run_histories(1_000, chaos_of);
     let kinds = Role::ALL.into_iter().flat_map(|role| KINDS.map(|kind| (role, kind)));
     let kinds = kinds.chain(KINDS_OF_APPEND.into_iter().chain(KINDS_OF_INDICATOR).map(|kind| (Role::Append, kind)));
     let kinds = kinds.chain(KINDS_OF_FOLD.map(|kind| (Role::Fold, kind)));
     let missing: Vec<_> = kinds.filter(|kind| !totals.contains_key(kind)).collect();
     assert!(count < 500 || missing.is_empty(), "the histories no longer reach every case: {missing:?}");
+}
+
+/// 100 histories with fixed seeds during which three releases serve both functions at once, back and forth, with a raised generation
+/// and formats one apart. `make soak-upgrades` runs HISTORIES of them, starting with another seed.
+#[test]
+fn upgrades_and_rollbacks_under_load_leave_every_invariant_intact() {
+    let (count, totals) = run_histories(100, |seed| upgrade::upgraded(chaos_of(seed)));
+    let kinds = Role::ALL.into_iter().flat_map(|role| KINDS_OF_UPGRADE.map(|kind| (role, kind)));
+    let kinds = kinds.chain(KINDS_OF_UPGRADED_FOLD.map(|kind| (Role::Fold, kind)));
+    let missing: Vec<_> = kinds.filter(|kind| !totals.contains_key(kind)).collect();
+    assert!(count < 100 || missing.is_empty(), "the histories no longer reach every case: {missing:?}");
+}
+
+/// Runs HISTORIES histories, or `count`, from SEED on. Returns how many, and what happened.
+#[expect(clippy::print_stdout, reason = "the report of a test, which the lint's exception for tests doesn't cover")]
+fn run_histories(count: u64, chaos_of: fn(u64) -> Chaos) -> (u64, Counts) {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a whole number"));
+    let (count, first) = (number("HISTORIES").unwrap_or(count), number("SEED").unwrap_or(1));
+    let started = Instant::now();
+    let progress = |done| println!("{done} of {count} histories in {:.0?}", started.elapsed());
+    let totals =
+        run_all(first, count, chaos_of, &progress).unwrap_or_else(|seed| panic!("{}", explain(chaos_of(seed))));
+    let seconds = started.elapsed().as_secs_f64();
+    let rate = count as f64 / seconds;
+    println!("{count} histories from seed {first} in {seconds:.0} s ({rate:.0} a second): {totals:?}, 0 violations");
+    (count, totals)
 }
 
 /// A run doesn't depend on what the thread ran before.
@@ -102,7 +136,12 @@ fn the_same_seed_gives_the_same_run() {
 }
 
 /// Runs `count` seeds from `first` on all cores. Stops at the first failure. Calls `progress` from time to time.
-fn run_all(first: u64, count: u64, progress: &(dyn Fn(usize) + Sync)) -> Result<Counts, u64> {
+fn run_all(
+    first: u64,
+    count: u64,
+    chaos_of: fn(u64) -> Chaos,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<Counts, u64> {
     let (next, failed, is_over) = (AtomicU64::new(first), AtomicU64::new(u64::MAX), AtomicBool::new(false));
     let done = AtomicUsize::new(0);
     let work = || {
@@ -160,8 +199,8 @@ fn simulate(bench: &Arc<Bench>, chaos: &Chaos) -> Report {
 }
 
 /// Describes the failure of a seed by the simplest run that still fails.
-fn explain(seed: u64) -> String {
-    let (bench, mut chaos) = (Bench::new(), chaos_of(seed));
+fn explain(mut chaos: Chaos) -> String {
+    let (bench, seed) = (Bench::new(), chaos.seed);
     let failure = |chaos: &Chaos| {
         let report = simulate(&bench, chaos);
         report.result.err().map(|message| (message, report.trace))

@@ -16,7 +16,7 @@ use super::lambda::{Counts, End, Lambda};
 use super::side::Side;
 use super::table::{SourceTable, Touch};
 use crate::model::alerts;
-use crate::model::history::{Change, History, event};
+use crate::model::history::{Change, History, Timing, event};
 use crate::model::invariants::ensure;
 
 /// The number of changes of one history: few, so that there can be many histories.
@@ -47,9 +47,14 @@ pub async fn run(bench: &Arc<Bench>, chaos: &Chaos) -> Report {
 /// The history of the seed, without the changes that were removed.
 pub fn history(chaos: &Chaos) -> History {
     let History { changes, now } = History::random(chaos.seed, CHANGES);
+    let timing = match (chaos.by_event_time, chaos.upgrade) {
+        (true, _) => Timing::Placed,
+        (false, Some(_)) => Timing::Generation,
+        (false, None) => Timing::Change,
+    };
     let remaining = changes.into_iter().enumerate().filter(|(index, _)| chaos.changes.contains(index));
     History { changes: remaining.map(|(_, change)| change).collect(), now }
-        .timed(chaos.by_event_time)
+        .timed(timing)
         .spaced(chaos.indicator.is_some())
 }
 
@@ -105,6 +110,10 @@ impl Run {
             (Step::Redrive, _) => {
                 self.redrive(role).await?;
                 Some("redrives")
+            }
+            (Step::Shift(alias), _) => {
+                self.append.lambda.with(role).shift(alias);
+                Some("shifts")
             }
             (step, Role::Append) => self.append.step(step, &mut self.random).await?,
             (step, Role::Fold) => self.fold.step(step, &mut self.random).await?,
@@ -179,16 +188,20 @@ impl Run {
         self.check()?;
         let stored = self.bench.stored();
         self.append.lambda.books().check_exact(&stored)?;
-        if !self.chaos.by_event_time {
-            return Ok(());
+        let sent = alerts::check(&stored.ledger, &self.bench.sent())?;
+        // Folds of a release without alerts leave the thresholds that they cross to the next change of the counter.
+        if self.chaos.upgrade.is_none() && self.chaos.by_event_time {
+            sent.check_last(&self.append.lambda.books().expected())?;
         }
-        let sent = alerts::check(&self.append.lambda.books().expected(), &stored.ledger, &self.bench.sent())?;
         let restated = stored.usage.iter().filter(|item| item.contains_key("restated_at")).count();
+        let (moved, left) = self.append.lambda.books().moved();
         for (number, kind) in [
             (sent.fired, "alerts fired"),
             (sent.cleared, "alerts cleared"),
             (sent.again, "alerts sent again"),
             (restated, "restated"),
+            (moved, "changes of several generations"),
+            (left, "counters left"),
         ] {
             if number > 0 {
                 self.fold.lambda.note(kind, number.to_string());
