@@ -142,7 +142,6 @@ fn both_functions_are_given_every_variable_that_they_read_and_no_other() {
         assert_eq!(own.collect::<BTreeSet<_>>(), read);
         for name in [
             "LEDGER_BUCKETS",
-            "RECORD_ID_BYTES",
             "FRESHNESS",
             "COUNT_FROM",
             "FOLD_EPOCH",
@@ -158,6 +157,21 @@ fn both_functions_are_given_every_variable_that_they_read_and_no_other() {
             let variable = VARIABLES.iter().find(|variable| variable.name == name).unwrap();
             assert_eq!(text(&given[name]), variable.default, "{function}: {name}");
         }
+    }
+}
+
+#[test]
+fn record_ids_have_16_bytes_where_a_producer_may_choose_them_and_the_default_elsewhere() {
+    assert_eq!(template()["Parameters"]["RecordIdBytes"]["Default"], "auto");
+    let chosen = json!({ "Fn::Equals": [{ "Ref": "RecordIdBytes" }, "auto"] });
+    assert_eq!(template()["Conditions"]["ChoosesIdBytes"], chosen);
+    let kinesis = json!({ "Fn::Equals": [{ "Ref": "SourceType" }, "KinesisStream"] });
+    assert_eq!(template()["Conditions"]["IsKinesis"], kinesis);
+    let default = VARIABLES.iter().find(|variable| variable.name == "RECORD_ID_BYTES").unwrap().default;
+    for function in ["Function", "FoldFunction"] {
+        let given = &properties(function)["Environment"]["Variables"]["RECORD_ID_BYTES"];
+        let by_source = json!({ "Fn::If": ["IsKinesis", "16", default] });
+        assert_eq!(*given, json!({ "Fn::If": ["ChoosesIdBytes", by_source, { "Ref": "RecordIdBytes" }] }));
     }
 }
 
