@@ -50,6 +50,7 @@ impl AlertSink {
 
     /// Sends the details of alerts in their order, up to the first that can't be sent before the deadline.
     pub async fn send(&self, details: &[String], deadline: Option<Instant>) -> Sent {
+        let details: Vec<String> = details.iter().map(|detail| accepted_everywhere(detail)).collect();
         let mut sent = Sent::default();
         while let (Some(rest), None) = (details.get(sent.count..).filter(|rest| !rest.is_empty()), &sent.error) {
             let sending = async {
@@ -69,6 +70,28 @@ impl AlertSink {
         }
         sent
     }
+}
+
+/// The same JSON, with an escape for each character that SNS, a queue behind it, or a mail may refuse: those outside of XML 1.0's
+/// `Char`, which SQS names as its limit, control characters, and noncharacters. Whoever chooses the name of an entity must not
+/// be able to stop the alerts behind its own.
+fn accepted_everywhere(detail: &str) -> String {
+    // Outside of texts, JSON has no such characters.
+    let is_accepted = |character: char| match character {
+        '\u{fdd0}'..='\u{fdef}' => false,
+        character => !character.is_control() && u32::from(character) & 0xfffe != 0xfffe,
+    };
+    let mut accepted = String::with_capacity(detail.len());
+    for character in detail.chars() {
+        match is_accepted(character) {
+            true => accepted.push(character),
+            false => {
+                let mut units = [0; 2];
+                accepted.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+            }
+        }
+    }
+    accepted
 }
 
 /// Puts the first of these events, as many as a call takes.
@@ -103,5 +126,29 @@ async fn publish(client: &aws_sdk_sns::Client, topic: &str, details: &[String]) 
     match client.publish().topic_arn(topic).subject(ALERT_DETAIL_TYPE).message(message).send().await {
         Ok(_) => Sent { count: 1, error: None },
         Err(error) => Sent { count: 0, error: Some(Error::from_sdk(&doing, &error)) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_character_of_an_entity_can_be_refused_and_all_arrive() {
+        let all: String = (0..=u32::from(char::MAX)).filter_map(char::from_u32).collect();
+        for entity in
+            ["7", "Müller \"😀\" \\u0041", "a\0\n\t\r\u{1b}\u{7f}\u{85}\u{fffe}\u{ffff}\u{1fffe}b", all.as_str()]
+        {
+            let sent = accepted_everywhere(&serde_json::json!({ "entity": entity }).to_string());
+            // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+            let is_refused = |character: char| {
+                !matches!(character, ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+                    || character.is_control()
+            };
+            assert!(!sent.contains(is_refused), "{entity:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&sent).unwrap()["entity"], entity);
+        }
+        assert_eq!(accepted_everywhere(r#"{"entity":"Müller"}"#), r#"{"entity":"Müller"}"#);
+        assert_eq!(accepted_everywhere("\"\u{ffff}\u{1fffe}\""), r#""\uffff\ud83f\udffe""#);
     }
 }

@@ -82,6 +82,10 @@ const fn variable(name: &'static str, default: &'static str, meaning: &'static s
     Variable { name, default, meaning }
 }
 
+/// How far the time of a record may be ahead of the invocation. AWS keeps the clocks of its services within milliseconds of each
+/// other, so 5 minutes only reject times that a producer wrote itself, and not those of a producer whose clock is slightly off.
+pub const MAX_AHEAD_SECONDS: i64 = 5 * 60;
+
 /// The validated configuration.
 #[derive(Debug)]
 pub struct Config {
@@ -113,6 +117,7 @@ impl Config {
         let (usage_table, ledger_table) = self.tables.clone().map(|tables| (tables.usage, tables.ledger)).unzip();
         let count_from = self.tables.as_ref().and_then(|tables| tables.count_from);
         let horizon = Timestamp::from_seconds(now.seconds() - self.horizon_days * DAY_SECONDS);
+        let newest = Timestamp::from_seconds(now.seconds() + MAX_AHEAD_SECONDS);
         let on_rejection = match &self.quarantine {
             Some(quarantine) => {
                 OnRejection::Quarantine { limit_percent: quarantine.limit_percent, recent: Recent::default() }
@@ -120,7 +125,7 @@ impl Config {
             None => OnRejection::End,
         };
         let unit_length = self.archive.as_ref().map(|archive| archive.unit_length).unwrap_or_default();
-        PlanContext { horizon, count_from, usage_table, ledger_table, unit_length, on_rejection }
+        PlanContext { horizon, newest, count_from, usage_table, ledger_table, unit_length, on_rejection }
     }
 }
 

@@ -73,6 +73,8 @@ pub struct Quarantined {
 pub struct PlanContext {
     /// Records older than this can no longer be proven new, because their minute's pages may have expired.
     pub horizon: Option<Timestamp>,
+    /// Records newer than this have a time in the future, which only a producer can make up.
+    pub newest: Option<Timestamp>,
     /// Records older than this are archived but not counted.
     pub count_from: Option<Timestamp>,
     /// The table of the snapshots. It may also be the source table; only changes of snapshots are left out of the
@@ -223,6 +225,10 @@ impl<'p> Planner<'p> {
             let message =
                 "is older than the horizon, so its minute's pages may have expired and it can't be proven new";
             return Err(Fault::new(Code::TooOld, "ApproximateCreationDateTime", message));
+        }
+        if self.context.newest.is_some_and(|newest| record.created_at > newest) {
+            let message = "is more than 5 minutes in the future; check the clock of the program that wrote it";
+            return Err(Fault::new(Code::TooNew, "ApproximateCreationDateTime", message));
         }
         check_size(&self.counting, deltas)?;
         let segment = Segment::containing(record.created_at);

@@ -202,6 +202,20 @@ fn a_record_older_than_the_horizon_is_rejected_only_if_it_would_count() {
 }
 
 #[test]
+fn a_record_with_a_time_in_the_future_is_rejected_only_if_it_would_count() {
+    let at = |text: &str| PlanContext { newest: Timestamp::parse(text), ..PlanContext::default() };
+    let records = [order(1, "7", GOOD)];
+    assert_eq!(planned(&records, &at("2026-11-21T03:05:05Z")).rejected, None);
+    let plan = planned(&records, &at("2026-11-21T03:05:04Z"));
+    let expected = "record 1: too_new: ApproximateCreationDateTime: is more than 5 minutes in the future; check the clock of the program that wrote it";
+    assert_eq!(plan.rejected.as_ref().unwrap().to_string(), expected);
+    assert_eq!(counts(&plan), [0, 0, 0, 0, 0]);
+    let archived_only =
+        PlanContext { count_from: Timestamp::parse("2026-11-22T00:00:00Z"), ..at("2026-11-21T03:05:04Z") };
+    assert_eq!(counts(&planned(&records, &archived_only)), [1, 0, 1, 0, 0]);
+}
+
+#[test]
 fn changes_of_the_ledger_table_are_skipped() {
     let ledger = |name: &str| PlanContext { ledger_table: Some(name.to_owned()), ..PlanContext::default() };
     assert_eq!(counts(&planned(&[order(1, "7", GOOD)], &ledger("orders"))), [1, 0, 0, 1, 0]);

@@ -91,6 +91,8 @@ pub enum Code {
     InvalidKey,
     /// Older than the horizon, so the record can't be proven new.
     TooOld,
+    /// More than 5 minutes after the time of the invocation.
+    TooNew,
     /// DynamoDB or S3 refused to store the effect of this record.
     Refused,
     /// The effect of this record could not be made durable before the deadline.
@@ -121,6 +123,7 @@ impl Code {
             Code::InvalidValue => "invalid_value",
             Code::InvalidKey => "invalid_key",
             Code::TooOld => "too_old",
+            Code::TooNew => "too_new",
             Code::Refused => "refused",
             Code::NotDurable => "not_durable",
             Code::TooManyItems => "too_many_items",

@@ -171,3 +171,21 @@ async fn an_event_of_redrive_reports_what_is_rejected_again() {
     assert_eq!((outcome.durable, named), (1, number(&records[1])));
     assert!(documents(&world).await.is_empty());
 }
+
+/// The clocks of two invocations may differ, so that one rejects what the other counts.
+#[tokio::test(start_paused = true)]
+async fn a_record_from_the_future_counts_once_when_its_time_has_come() {
+    let bench = Bench::new();
+    let lease = bench.sandbox(Release::Quarantining);
+    // It was created at 12:00:00.
+    let batch = event(&orders(1));
+    let rounds = [("11:54:59", 1, 0), ("11:55:00", 0, 1), ("11:54:59", 1, 1), ("12:00:30", 0, 1)];
+    for (time, quarantined, counted) in rounds {
+        let now = at(&format!("2026-03-01T{time}Z"));
+        let outcome = lease.sandbox.handler.append(&batch, &now).await.unwrap();
+        let codes: Vec<&str> = outcome.quarantined.iter().map(|rejection| rejection.fault.code.name()).collect();
+        assert_eq!((outcome.durable, codes), (1, vec!["too_new"; quarantined]), "{time}");
+        let stored = bench.stored();
+        assert_eq!((appended(&stored.ledger).len(), stored.documents.len()), (counted, 1), "{time}");
+    }
+}

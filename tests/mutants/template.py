@@ -15,6 +15,7 @@ import tempfile
 
 # Name, file, text to replace, and replacement.
 MUTANTS = [
+    ("short ids on a stream that producers write", "template.yaml", "!If [IsKinesis, '16', '8']", "!If [IsKinesis, '8', '16']"),
     ("a missing environment variable", "template.yaml", "          LEDGER_TABLE: !If [Counts, !Ref LedgerTable, '']\n", ""),
     ("a misspelled environment variable", "template.yaml", "        HORIZON_DAYS: !Ref", "        HORIZON_DAY: !Ref"),
     ("a default that differs from the code", "template.yaml", "    Default: zstandard\n", "    Default: snappy\n"),

@@ -26,7 +26,7 @@ pub struct Explain {
     /// Files with an event from DynamoDB Streams or Kinesis, or failure documents that contain one; `-` reads one from stdin
     #[arg(required = true, value_name = "EVENT.json")]
     events: Vec<PathBuf>,
-    /// Time of the invocation [default: now, or the event's own time if that is more than a day away]
+    /// Time of the invocation [default: now, or the event's own time if that is in the future or more than a day ago]
     #[arg(long, value_name = "RFC3339", value_parser = instant)]
     now: Option<Timestamp>,
 }

@@ -30,7 +30,7 @@ pub struct Invoke {
     /// Start over: first delete all tables and objects in the data folder
     #[arg(long)]
     fresh: bool,
-    /// Time of the invocation [default: now, or the event's own time if that is more than a day away]
+    /// Time of the invocation [default: now, or the event's own time if that is in the future or more than a day ago]
     #[arg(long, value_name = "RFC3339", value_parser = instant)]
     now: Option<Timestamp>,
 }
@@ -144,14 +144,14 @@ async fn invoke_at(
     Ok(())
 }
 
-/// The time of an invocation: as given, or now, or the event's own time if that is more than a day away.
+/// The time of an invocation: as given, or now, or the event's own time if that is in the future or more than a day ago.
 pub fn time_of(given: Option<Timestamp>, sample: &Sample, path: &Path) -> anyhow::Result<Timestamp> {
     if let Some(given) = given {
         return Ok(given);
     }
     let clock = event_source_mapping::now().context("set the time of the invocation with --now")?;
     match sample.newest {
-        Some(newest) if (newest.seconds() - clock.seconds()).abs() > DAY_SECONDS => {
+        Some(newest) if !(clock.seconds() - DAY_SECONDS..=clock.seconds()).contains(&newest.seconds()) => {
             let path = path.display();
             console::note(&format!(
                 "note: {path} was created at {newest}; using that as the time of the invocation (set another with --now)"

@@ -7,6 +7,7 @@ use anyhow::Context;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use laptop::proof::rows::{Item, RowReader};
+use usage_aggregator::error::{Error, ErrorKind};
 use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::time::Timestamp;
 
@@ -103,10 +104,83 @@ async fn read_limits(client: &Client, snapshot: &Snapshot, usage: &mut Usage) ->
             };
             let key = key.into_iter().map(|(name, text)| (name, AttributeValue::S(text))).collect();
             let read = client.get_item().table_name(&item.table).set_key(Some(key)).send().await;
-            let read = read.with_context(|| format!("read a limit from {} (dynamodb:GetItem)", item.table))?;
+            let doing = || format!("read a limit from {} (dynamodb:GetItem)", item.table);
+            let read = match read {
+                // The key of this group is longer than a key can be, so no item has it, and the group has no limit. The fold
+                // decides it in the same way.
+                Err(error) if Error::from_sdk(&doing(), &error).kind == ErrorKind::Poison => continue,
+                read => read.with_context(doing)?,
+            };
             let number = read.item.and_then(|found| found.get(&item.attribute)?.as_n().ok()?.parse::<f64>().ok());
             of.limit = number.filter(|limit| *limit > 0.0);
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use dynoxide::Database;
+    use laptop::emulators::in_process::{self, Objects};
+    use laptop::proof::rows::Row;
+    use usage_aggregator::pipeline::{Pipeline, shipped};
+
+    use super::*;
+
+    /// The orders pipeline, with a limit per customer in an item whose sort key is the customer.
+    fn with_limits() -> Pipeline {
+        let mut folder = shipped("orders").unwrap();
+        let limit = r#"{ table = "limits", key = { pk = "LIMIT", sk = "{customer}" }, attribute = "orders" }"#;
+        let alert = format!("[[record.alert]]\nmeasure = \"orders\"\nwindow = \"month\"\nlimit = {limit}\n\n");
+        let measure = "[[record.measure]]\nname = \"orders\"";
+        let text = folder.files.get_mut("pipeline.toml").unwrap();
+        *text = text.replacen(measure, &format!("{alert}{measure}"), 1);
+        Pipeline::parse(&folder).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    }
+
+    fn database() -> Database {
+        let database = Database::memory().unwrap();
+        let request = serde_json::json!({
+            "TableName": "limits",
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [
+                { "AttributeName": "pk", "AttributeType": "S" }, { "AttributeName": "sk", "AttributeType": "S" },
+            ],
+            "KeySchema": [{ "AttributeName": "pk", "KeyType": "HASH" }, { "AttributeName": "sk", "KeyType": "RANGE" }],
+        });
+        database.create_table(serde_json::from_value(request).unwrap()).unwrap();
+        let item = serde_json::json!({ "pk": { "S": "LIMIT" }, "sk": { "S": "a" }, "orders": { "N": "5" } });
+        let request = serde_json::json!({ "TableName": "limits", "Item": item });
+        database.put_item(serde_json::from_value(request).unwrap()).unwrap();
+        database
+    }
+
+    fn client_of(database: Database) -> Client {
+        in_process::clients(in_process::client(database, Objects::default())).dynamodb
+    }
+
+    #[tokio::test]
+    async fn regression_an_entity_that_is_too_long_for_the_key_of_a_limit_has_none_and_the_page_shows_all_others() {
+        let pipeline = with_limits();
+        let snapshot = pipeline.snapshot.as_ref().unwrap();
+        let mut ranking = Ranking::new(snapshot, Timestamp::parse("2026-11-16T00:00:00Z").unwrap());
+        // A snapshot has the entity in its partition key, which may have 2,048 bytes. A sort key may have 1,024.
+        for (entity, value) in [("x".repeat(1_500), "9"), ("a".to_owned(), "3")] {
+            let owned = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
+            let group = [("entity", &*entity), ("resource", "orders"), ("window", "month")];
+            let start = [("window_start", "2026-11-01T00:00:00Z")];
+            let variables: BTreeMap<String, String> = group.into_iter().chain(start).map(owned).collect();
+            let measures = [owned(("orders", value))].into();
+            ranking.add(Some(&Row { variables, measures, ..Row::default() }));
+        }
+        let mut usage = ranking.finish();
+        read_limits(&client_of(database()), snapshot, &mut usage).await.unwrap();
+        let limits: Vec<Option<f64>> = usage.measures[0].top.iter().map(|of| of.limit).collect();
+        assert_eq!(limits, [None, Some(5.0)]);
+        usage.measures[0].top[1].limit = None;
+        let refused = read_limits(&client_of(Database::memory().unwrap()), snapshot, &mut usage).await;
+        assert!(refused.is_err(), "a missing table is reported");
+    }
 }

@@ -142,7 +142,6 @@ fn both_functions_are_given_every_variable_that_they_read_and_no_other() {
         assert_eq!(own.collect::<BTreeSet<_>>(), read);
         for name in [
             "LEDGER_BUCKETS",
-            "RECORD_ID_BYTES",
             "FRESHNESS",
             "COUNT_FROM",
             "FOLD_EPOCH",
@@ -168,6 +167,21 @@ fn different_values_are_hashed_with_the_id_of_the_stack_unless_a_key_is_set() {
         assert_eq!(properties(function)["Environment"]["Variables"]["DISTINCT_KEY"], key);
     }
     assert_eq!(text(&template()["Parameters"]["DistinctKey"]["Default"]), "");
+}
+
+#[test]
+fn record_ids_have_16_bytes_where_a_producer_may_choose_them_and_the_default_elsewhere() {
+    assert_eq!(template()["Parameters"]["RecordIdBytes"]["Default"], "auto");
+    let chosen = json!({ "Fn::Equals": [{ "Ref": "RecordIdBytes" }, "auto"] });
+    assert_eq!(template()["Conditions"]["ChoosesIdBytes"], chosen);
+    let kinesis = json!({ "Fn::Equals": [{ "Ref": "SourceType" }, "KinesisStream"] });
+    assert_eq!(template()["Conditions"]["IsKinesis"], kinesis);
+    let default = VARIABLES.iter().find(|variable| variable.name == "RECORD_ID_BYTES").unwrap().default;
+    for function in ["Function", "FoldFunction"] {
+        let given = &properties(function)["Environment"]["Variables"]["RECORD_ID_BYTES"];
+        let by_source = json!({ "Fn::If": ["IsKinesis", "16", default] });
+        assert_eq!(*given, json!({ "Fn::If": ["ChoosesIdBytes", by_source, { "Ref": "RecordIdBytes" }] }));
+    }
 }
 
 #[test]

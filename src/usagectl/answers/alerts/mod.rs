@@ -9,6 +9,7 @@ use usage_aggregator::ledger::{Level, WindowKey};
 use crate::ledger::{open, window};
 use crate::results::sums::Length;
 use crate::shell::console::{self, Done};
+use crate::shell::csv_text::Formulas;
 use crate::shell::options::Options;
 use crate::stack::Where;
 use read::Standing;
@@ -33,6 +34,8 @@ pub struct Alerts {
     /// Print CSV
     #[arg(long, conflicts_with = "json")]
     csv: bool,
+    #[command(flatten)]
+    formulas: Formulas,
     #[command(flatten)]
     place: Where,
 }
@@ -63,7 +66,7 @@ impl Alerts {
         match (options.json, self.csv) {
             (true, _) if all.is_empty() => {}
             (true, _) => console::print(&show::lines(&all))?,
-            (false, true) => console::print(&show::csv(&all, &others)?)?,
+            (false, true) => console::print(&show::csv(&all, &others, self.formulas)?)?,
             (false, false) => console::print(&show::text(&all, &others))?,
         }
         Ok(Done::Well)

@@ -1,12 +1,12 @@
 //! Alerts as a table, as CSV, and as JSON lines.
 
-use anyhow::Context;
 use comfy_table::{Cell, Color};
 use serde_json::json;
 use usage_aggregator::fold::{Alert, AlertState};
 
 use super::read::Standing;
 use crate::shell::console::counted;
+use crate::shell::csv_text::{Formulas, csv_text};
 use crate::shell::plot;
 use crate::shell::table;
 
@@ -71,21 +71,19 @@ fn color(state: AlertState, share: Option<f64>) -> Color {
 }
 
 /// CSV with a header, without the last line break.
-pub(super) fn csv(all: &[Standing], others: &[&str]) -> anyhow::Result<String> {
+pub(super) fn csv(all: &[Standing], others: &[&str], formulas: Formulas) -> anyhow::Result<String> {
     let titles = ["measure", "value", "limit", "share", "at", "threshold", "state", "since", "crossings", "id"];
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(TITLES.iter().chain(others).chain(&titles))?;
-    for standing in all {
+    let titles: Vec<&str> = TITLES.iter().chain(others).chain(&titles).copied().collect();
+    let line = |standing: &Standing| {
         let Alert { measure, limit, at, threshold, state, crossing, id, .. } = &standing.alert;
         let share = standing.share().map(|share| share.to_string()).unwrap_or_default();
         let (limit, at, threshold) = (limit.to_string(), at.to_string(), threshold.to_string());
         let value = standing.value.clone().unwrap_or_default();
         let (state, since, crossings) = (state.name().to_owned(), since(standing), crossing.to_string());
         let columns = [measure.clone(), value, limit, share, at, threshold, state, since, crossings, id.clone()];
-        writer.write_record(group(standing, others).iter().chain(&columns))?;
-    }
-    let text = String::from_utf8(writer.into_inner().context("write CSV")?)?;
-    Ok(text.trim_end().to_owned())
+        group(standing, others).into_iter().chain(columns).collect()
+    };
+    csv_text(&titles, all.iter().map(line), formulas)
 }
 
 /// A JSON object per line. Numbers are texts, so that no digit is lost.
@@ -137,7 +135,11 @@ mod tests {
     fn csv_and_json_have_every_number_with_all_digits() {
         let mut all = all();
         all[0].alert.variables.insert("namespace".to_owned(), "default".to_owned());
-        insta::assert_snapshot!(format!("{}\n\n{}", csv(&all, &["namespace"]).unwrap(), lines(&all)));
+        insta::assert_snapshot!(format!(
+            "{}\n\n{}",
+            csv(&all, &["namespace"], Formulas::default()).unwrap(),
+            lines(&all)
+        ));
     }
 
     #[test]

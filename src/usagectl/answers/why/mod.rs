@@ -18,6 +18,7 @@ use usage_aggregator::usage::{CounterKey, SnapshotItem};
 use crate::answers::group;
 use crate::ledger::{Open, open, window};
 use crate::shell::console::{self, Done, UsageError};
+use crate::shell::csv_text::Formulas;
 use crate::shell::options::Options;
 use crate::stack::Where;
 use walk::{Found, walk};
@@ -51,6 +52,8 @@ pub struct Why {
     /// Print the SQL that lists the archived records in Athena, even if the ledger has all of them
     #[arg(long, conflicts_with_all = ["json", "csv"])]
     sql: bool,
+    #[command(flatten)]
+    formulas: Formulas,
     #[command(flatten)]
     place: Where,
 }
@@ -113,7 +116,7 @@ impl Why {
         let answer = Answer { key: &key, window, shown, has_snapshot, found };
         console::print(&match (options.json, self.csv) {
             (true, _) => answer.json(),
-            (false, true) => answer.csv()?,
+            (false, true) => answer.csv(self.formulas)?,
             (false, false) => answer.text(self.limit),
         })?;
         if self.sql || (!self.csv && !options.json && !answer.found.gaps.is_empty()) {

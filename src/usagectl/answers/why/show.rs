@@ -12,7 +12,7 @@ use usage_aggregator::usage::Segment;
 use super::walk::{Gap, counted};
 use super::{Answer, Verdict};
 use crate::shell::console::{counted as number_of, plain};
-use crate::shell::csv_text::csv_text;
+use crate::shell::csv_text::{Formulas, csv_text};
 use crate::shell::table::{number, text, titled};
 
 /// How many windows that are gone are named. The others are only counted.
@@ -136,7 +136,7 @@ impl Answer<'_> {
     }
 
     /// A header, and a line for each record.
-    pub(super) fn csv(&self) -> anyhow::Result<String> {
+    pub(super) fn csv(&self, formulas: Formulas) -> anyhow::Result<String> {
         let measures = self.measures();
         let head = ["minute", "record_id", "kind", "standing", "author", "reason"].into_iter();
         let titles: Vec<&str> = head.chain(measures.iter().copied()).collect();
@@ -149,7 +149,7 @@ impl Answer<'_> {
             let start = [&*minute, &*id, kind(record), standing(record), author, reason].map(str::to_owned);
             start.into_iter().chain(measures.iter().map(amount)).collect()
         };
-        csv_text(&titles, self.listed().map(line))
+        csv_text(&titles, self.listed().map(line), formulas)
     }
 }
 

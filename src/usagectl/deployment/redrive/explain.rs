@@ -136,6 +136,9 @@ impl Plans {
                 "nothing: it is older than HORIZON_DAYS, so it may have been counted before; count it by hand (docs/operations.md)"
                     .to_owned()
             }
+            Code::TooNew => {
+                "the clock of the program that writes the record; redrive the record once its time has passed".to_owned()
+            }
             Code::ImageNotCarried | Code::UnknownViewType => {
                 "the stream's view type: it must be NEW_AND_OLD_IMAGES".to_owned()
             }

@@ -23,6 +23,7 @@ use crate::results::snapshot_items::Counting;
 use crate::results::sums::Length;
 use crate::results::usage::start;
 use crate::shell::console::{self, Done, UsageError, counted};
+use crate::shell::csv_text::Formulas;
 use crate::shell::durations::{duration, span};
 use crate::shell::options::Options;
 use crate::stack::Where;
@@ -68,6 +69,9 @@ pub struct Export {
     /// Format [default: csv, or jsonl with --json]
     #[arg(long, conflicts_with = "to")]
     format: Option<Format>,
+    /// In CSV, put an apostrophe (') before texts that a spreadsheet would run as a formula
+    #[arg(long, conflicts_with = "to")]
+    escape_formulas: bool,
     /// Write to this file, which appears when it is complete [default: standard output]
     #[arg(short, long, value_name = "FILE", conflicts_with = "to")]
     output: Option<PathBuf>,
@@ -81,6 +85,7 @@ const EXAMPLES: &str = "\
 Examples:
   usagectl export --stack usage-aggregator --start 2026-10 --output october.csv
   usagectl export --local --window day --start 2026-10 --entity 7
+  usagectl export --local --escape-formulas --output for-excel.csv
   usagectl export --local --format parquet --output usage.parquet
   usagectl export --stack usage-aggregator --start 2026-10 --corrections --json
   usagectl export --stack usage-aggregator --window day --start 2026-10 --to stripe --dry-run
@@ -89,6 +94,9 @@ Examples:
 
 A row is the exact value of a measure of an entity and resource in a window. Rows are sorted by
 window, entity, resource and measure. A value includes its corrections.
+
+Names are exactly those in the table, so that programs find the same entities. A spreadsheet may run
+a name that begins with =, +, - or @ as a formula; --escape-formulas prevents it.
 
 API keys are read from OPENMETER_API_KEY, STRIPE_API_KEY and LAGO_API_KEY. Only closed windows are
 sent. Events have deterministic identifiers, so the command can be run again at any time. See
@@ -127,12 +135,16 @@ impl Export {
     }
 
     fn format(&self, options: &Options) -> Result<Format, UsageError> {
-        match (self.format, options.json && self.output.is_none()) {
-            (Some(Format::Jsonl), _) | (None, true) => Ok(Format::Jsonl),
+        let format = match (self.format, options.json && self.output.is_none()) {
+            (Some(Format::Jsonl), _) | (None, true) => Format::Jsonl,
             (Some(_), true) => {
-                Err(UsageError("--json prints rows as JSON: remove --format, or add --output FILE".to_owned()))
+                return Err(UsageError("--json prints rows as JSON: remove --format, or add --output FILE".to_owned()));
             }
-            (format, _) => Ok(format.unwrap_or(Format::Csv)),
+            (format, _) => format.unwrap_or(Format::Csv),
+        };
+        match self.escape_formulas && format != Format::Csv {
+            true => Err(UsageError("--escape-formulas applies to CSV only: remove it, or set --format csv".to_owned())),
+            false => Ok(format),
         }
     }
 
@@ -184,7 +196,8 @@ impl Export {
         rows: Sorted,
         (grace, options): (Duration, &Options),
     ) -> anyhow::Result<Done> {
-        let mut output = Output::open(format, head, self.output.as_deref())?;
+        let formulas = Formulas { escape_formulas: self.escape_formulas };
+        let mut output = Output::open(format, head, self.output.as_deref(), formulas)?;
         let (mut closed, mut provisional, mut corrections) = (0, 0, 0);
         for row in rows {
             let row = row?;

@@ -9,6 +9,7 @@ use anyhow::Context;
 use super::format::{Format, RowWriter};
 use super::row::{Head, UsageRow};
 use crate::shell::console::{Closed, UsageError};
+use crate::shell::csv_text::Formulas;
 
 /// The place that rows are written to.
 enum Sink {
@@ -63,7 +64,7 @@ impl Output {
     ///
     /// # Errors
     /// If the file can't be created, or if a binary format would be written to a terminal.
-    pub(super) fn open(format: Format, head: &Head, path: Option<&Path>) -> anyhow::Result<Output> {
+    pub(super) fn open(format: Format, head: &Head, path: Option<&Path>, formulas: Formulas) -> anyhow::Result<Output> {
         let (sink, file) = match path {
             None if format == Format::Parquet && io::stdout().is_terminal() => {
                 return Err(UsageError("Parquet is a binary format: set --output FILE".to_owned()).into());
@@ -77,7 +78,7 @@ impl Output {
                 (Sink::File(file), Some(Unfinished { path: path.to_owned(), partial }))
             }
         };
-        let rows = RowWriter::new(format, head, BufWriter::new(sink)).map_err(closed)?;
+        let rows = RowWriter::new(format, head, BufWriter::new(sink), formulas).map_err(closed)?;
         Ok(Output { rows, file })
     }
 

@@ -10,7 +10,7 @@ use super::top::nothing;
 use super::{fits, read};
 use crate::results::sums::{self, Length, date};
 use crate::shell::console::{self, Done};
-use crate::shell::csv_text::csv_text;
+use crate::shell::csv_text::{Formulas, csv_text};
 use crate::shell::options::Options;
 use crate::shell::table;
 use crate::stack::Where;
@@ -41,6 +41,8 @@ pub(super) struct List {
     #[arg(long, conflicts_with_all = ["json", "plot"])]
     csv: bool,
     #[command(flatten)]
+    formulas: Formulas,
+    #[command(flatten)]
     place: Where,
 }
 
@@ -65,7 +67,7 @@ impl List {
         };
         console::print(&match requested.first().filter(|_| self.plot) {
             Some(measure) => sums::chart(&rows, measure),
-            None if self.csv => csv(&rows, &requested, self.window.window().name())?,
+            None if self.csv => csv(&rows, &requested, self.window.window().name(), self.formulas)?,
             None if options.json => lines(&rows, &requested, self.window.window().name()),
             None => listing(&rows, &requested),
         })?;
@@ -98,7 +100,7 @@ fn listing(rows: &[Row], measures: &BTreeSet<&str>) -> String {
     format!("{table}\n{}", sums::totals(rows, measures))
 }
 
-fn csv(rows: &[Row], measures: &BTreeSet<&str>, window: &str) -> anyhow::Result<String> {
+fn csv(rows: &[Row], measures: &BTreeSet<&str>, window: &str, formulas: Formulas) -> anyhow::Result<String> {
     let restated = sums::restated_at(rows).map(|_| sums::RESTATED_AT);
     let titles = ["window", "start", "entities"].into_iter().chain(measures.iter().copied()).chain(restated);
     let line = |(start, of_start): (&str, Vec<&Row>)| {
@@ -107,7 +109,7 @@ fn csv(rows: &[Row], measures: &BTreeSet<&str>, window: &str) -> anyhow::Result<
         let last = restated.map(|_| sums::restated_at(of_start.iter().copied()).unwrap_or_default().to_owned());
         first.into_iter().chain(sums).chain(last).collect()
     };
-    csv_text(&titles.collect::<Vec<_>>(), sums::grouped(rows, Row::start).into_iter().map(line))
+    csv_text(&titles.collect::<Vec<_>>(), sums::grouped(rows, Row::start).into_iter().map(line), formulas)
 }
 
 fn lines(rows: &[Row], measures: &BTreeSet<&str>, window: &str) -> String {
@@ -129,8 +131,11 @@ mod tests {
     fn a_window_says_when_the_last_of_its_snapshots_was_restated() {
         let rows = restated_and_not();
         let measures = sums::measures(&rows);
-        let shown =
-            [listing(&rows, &measures), csv(&rows, &measures, "hour").unwrap(), lines(&rows, &measures, "hour")];
+        let shown = [
+            listing(&rows, &measures),
+            csv(&rows, &measures, "hour", Formulas::default()).unwrap(),
+            lines(&rows, &measures, "hour"),
+        ];
         insta::assert_snapshot!(shown.join("\n\n"));
     }
 }

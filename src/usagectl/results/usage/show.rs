@@ -9,7 +9,7 @@ use super::top::nothing;
 use super::{fits, keep_at, read, start_length};
 use crate::results::sums::{self, date};
 use crate::shell::console::{self, Done};
-use crate::shell::csv_text::csv_text;
+use crate::shell::csv_text::{Formulas, csv_text};
 use crate::shell::options::Options;
 use crate::shell::table;
 use crate::stack::Where;
@@ -37,6 +37,8 @@ pub(super) struct Show {
     #[arg(long, conflicts_with_all = ["json", "plot"])]
     csv: bool,
     #[command(flatten)]
+    formulas: Formulas,
+    #[command(flatten)]
     place: Where,
 }
 
@@ -58,7 +60,7 @@ impl Show {
             return nothing(options, self.csv);
         };
         if self.csv {
-            console::print(&csv(&rows)?)?;
+            console::print(&csv(&rows, self.formulas)?)?;
             return Ok(Done::Well);
         }
         if options.json {
@@ -84,7 +86,7 @@ fn line(row: &Row) -> String {
     sums::with_restated_at(line, row.restated_at.as_deref()).to_string()
 }
 
-fn csv(rows: &[Row]) -> anyhow::Result<String> {
+fn csv(rows: &[Row], formulas: Formulas) -> anyhow::Result<String> {
     let measures = sums::measures(rows);
     let restated = sums::restated_at(rows).map(|_| sums::RESTATED_AT);
     let titles = ["entity", "resource", "start"].into_iter().chain(measures.iter().copied()).chain(restated);
@@ -94,7 +96,7 @@ fn csv(rows: &[Row]) -> anyhow::Result<String> {
         let last = restated.map(|_| row.restated_at.as_deref().unwrap_or_default());
         texts.into_iter().chain(numbers).chain(last).map(str::to_owned).collect()
     };
-    csv_text(&titles.collect::<Vec<_>>(), rows.iter().map(line))
+    csv_text(&titles.collect::<Vec<_>>(), rows.iter().map(line), formulas)
 }
 
 fn listing(rows: &[Row]) -> String {
@@ -126,6 +128,8 @@ mod tests {
     fn an_hour_says_when_it_was_restated() {
         let rows = restated_and_not();
         let lines: Vec<String> = rows.iter().map(line).collect();
-        insta::assert_snapshot!([listing(&rows), csv(&rows).unwrap(), lines.join("\n")].join("\n\n"));
+        insta::assert_snapshot!(
+            [listing(&rows), csv(&rows, Formulas::default()).unwrap(), lines.join("\n")].join("\n\n")
+        );
     }
 }

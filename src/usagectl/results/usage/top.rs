@@ -9,7 +9,7 @@ use usage_aggregator::pipeline::{Aggregate, adjusted_name};
 use super::{NOTHING, fits, keep_at, read, start, start_length};
 use crate::results::sums::{self, Length};
 use crate::shell::console::{self, Done, UsageError};
-use crate::shell::csv_text::csv_text;
+use crate::shell::csv_text::{Formulas, csv_text};
 use crate::shell::numbers::percent;
 use crate::shell::options::Options;
 use crate::shell::plot::{self, Bar};
@@ -38,6 +38,8 @@ pub(super) struct Top {
     #[arg(long, conflicts_with_all = ["json"])]
     csv: bool,
     #[command(flatten)]
+    formulas: Formulas,
+    #[command(flatten)]
     place: Where,
 }
 
@@ -61,7 +63,7 @@ impl Top {
         let ranking = Ranking::new(&rows, measure)?;
         let title = format!("{measure} by entity, {} {at}", window.name());
         console::print(&if self.csv {
-            ranking.csv(self.limit, measure, window.name(), &at)?
+            ranking.csv(self.limit, (measure, window.name(), &at), self.formulas)?
         } else if options.json {
             ranking.json(self.limit, measure, window.name(), &at)
         } else {
@@ -162,7 +164,12 @@ impl<'r> Ranking<'r> {
         if self.total > 0.0 { sum.to_f64() / self.total } else { 0.0 }
     }
 
-    fn csv(&self, limit: usize, measure: &str, window: &str, at: &str) -> anyhow::Result<String> {
+    fn csv(
+        &self,
+        limit: usize,
+        (measure, window, at): (&str, &str, &str),
+        formulas: Formulas,
+    ) -> anyhow::Result<String> {
         let is_adjusted = self.sums.iter().any(|ranked| ranked.adjusted.is_some());
         let is_restated = self.sums.iter().any(|ranked| ranked.restated_at.is_some());
         let titles = ["entity", "measure", "sum", "share", "window", "at"].into_iter();
@@ -174,7 +181,7 @@ impl<'r> Ranking<'r> {
             let first = [*entity, measure, &sum, &share, window, at].map(str::to_owned);
             first.into_iter().chain(adjusted).chain(restated_at).collect()
         };
-        csv_text(&titles.collect::<Vec<_>>(), self.sums.iter().take(limit).map(line))
+        csv_text(&titles.collect::<Vec<_>>(), self.sums.iter().take(limit).map(line), formulas)
     }
 
     fn json(&self, limit: usize, measure: &str, window: &str, at: &str) -> String {
@@ -202,7 +209,7 @@ mod tests {
         let at = "2026-11-21";
         let shown = [
             ranking.text(10, "amount by entity"),
-            ranking.csv(10, "amount", "hour", at).unwrap(),
+            ranking.csv(10, ("amount", "hour", at), Formulas::default()).unwrap(),
             ranking.json(10, "amount", "hour", at),
         ];
         insta::assert_snapshot!(shown.join("\n\n"));

@@ -74,6 +74,11 @@ fn the_change_depends_on_the_fault() {
             "too_old",
             "nothing: it is older",
         ),
+        (
+            order(|record| record["dynamodb"]["ApproximateCreationDateTime"] = 4_000_000_000_u64.into()),
+            "too_new",
+            "the clock of the program",
+        ),
         (order(|record| record["eventName"] = "UPSERT".into()), "unknown_event_name", "nothing: it isn't a valid"),
     ] {
         let explained = explain(record, Failure::Named);

@@ -3,25 +3,27 @@
 use std::io::{self, Write};
 
 use crate::results::export::row::{Cell, Head, UsageRow};
+use crate::shell::csv_text::Formulas;
 
 /// Writes CSV.
 pub(in crate::results::export) struct CsvRows<W: Write> {
     head: Head,
     out: csv::Writer<W>,
+    formulas: Formulas,
 }
 
 impl<W: Write> CsvRows<W> {
-    pub(super) fn new(head: &Head, out: W) -> io::Result<CsvRows<W>> {
+    pub(super) fn new(head: &Head, out: W, formulas: Formulas) -> io::Result<CsvRows<W>> {
         let mut out = csv::Writer::from_writer(out);
         out.write_record(head.cells(None).iter().map(|(name, _)| *name))?;
-        Ok(CsvRows { head: head.clone(), out })
+        Ok(CsvRows { head: head.clone(), out, formulas })
     }
 
     pub(super) fn write(&mut self, row: &UsageRow) -> io::Result<()> {
         for (_, cell) in self.head.cells(Some(row)) {
             match cell {
-                Cell::Text(text) | Cell::Instant(text) => self.out.write_field(text)?,
-                Cell::Maybe(text) => self.out.write_field(text.unwrap_or_default())?,
+                Cell::Text(text) | Cell::Instant(text) => self.out.write_field(&*self.formulas.cell(text))?,
+                Cell::Maybe(text) => self.out.write_field(&*self.formulas.cell(text.unwrap_or_default()))?,
                 Cell::Whole(number) => {
                     self.out.write_field(number.map(|number| number.to_string()).unwrap_or_default())?;
                 }

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 
 use super::row::{Head, UsageRow};
+use crate::shell::csv_text::Formulas;
 use csv_rows::CsvRows;
 use json_lines::JsonLines;
 use parquet_file::ParquetFile;
@@ -32,10 +33,10 @@ pub(super) enum RowWriter<W: Write + Send> {
 }
 
 impl<W: Write + Send> RowWriter<W> {
-    /// Begins the output.
-    pub(super) fn new(format: Format, head: &Head, out: W) -> io::Result<RowWriter<W>> {
+    /// Begins the output. Only CSV can have formulas.
+    pub(super) fn new(format: Format, head: &Head, out: W, formulas: Formulas) -> io::Result<RowWriter<W>> {
         Ok(match format {
-            Format::Csv => RowWriter::Csv(Box::new(CsvRows::new(head, out)?)),
+            Format::Csv => RowWriter::Csv(Box::new(CsvRows::new(head, out, formulas)?)),
             Format::Jsonl => RowWriter::Jsonl(JsonLines::new(head, out)),
             Format::Parquet => RowWriter::Parquet(Box::new(ParquetFile::new(head, out)?)),
         })
@@ -67,7 +68,11 @@ mod tests {
     use super::*;
 
     fn written(format: Format, rows: &[UsageRow]) -> Vec<u8> {
-        let mut writer = RowWriter::new(format, &head(), Vec::new()).unwrap();
+        written_with(Formulas::default(), format, rows)
+    }
+
+    fn written_with(formulas: Formulas, format: Format, rows: &[UsageRow]) -> Vec<u8> {
+        let mut writer = RowWriter::new(format, &head(), Vec::new(), formulas).unwrap();
         rows.iter().for_each(|row| writer.write(row).unwrap());
         writer.finish().unwrap()
     }
@@ -88,6 +93,16 @@ mod tests {
         insta::assert_snapshot!(String::from_utf8(written(Format::Csv, &rows())).unwrap());
         let empty = String::from_utf8(written(Format::Csv, &[])).unwrap();
         assert!(empty.starts_with("pipeline,window,") && empty.lines().count() == 1, "{empty}");
+    }
+
+    #[test]
+    fn csv_has_no_formula_if_they_are_escaped_and_exact_names_otherwise() {
+        let rows = [row("=HYPERLINK(\"x\")", "@orders", "amount", "-0.1")];
+        let text = |formulas: Formulas| String::from_utf8(written_with(formulas, Format::Csv, &rows)).unwrap();
+        let escaped = text(Formulas { escape_formulas: true });
+        assert!(escaped.contains(r#","'=HYPERLINK(""x"")",'@orders,amount,usage,-0.1,"#), "{escaped}");
+        let exact = text(Formulas::default());
+        assert!(exact.contains(r#","=HYPERLINK(""x"")",@orders,amount,usage,-0.1,"#), "{exact}");
     }
 
     #[test]
