@@ -12,8 +12,7 @@ impl Pipeline {
             format!("{:?}", (matched, &route.events, &route.window_time, &route.counters, archive))
         });
         let routes: Vec<String> = routes.collect();
-        let text =
-            format!("{:?}", (self.generation, self.unmatched, &self.measures, self.distinct_key, routes));
+        let text = format!("{:?}", (self.generation, self.unmatched, &self.measures, self.distinct_key, routes));
         blake3::hash(text.as_bytes()).to_hex().chars().take(16).collect()
     }
 }
