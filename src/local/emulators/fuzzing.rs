@@ -35,7 +35,7 @@ pub fn s3_url(url: &Uri) -> Uri {
     super::s3::unsigned_url(url)
 }
 
-/// An embedded DynamoDB with the table `a`, whose stream has a record.
+/// An embedded DynamoDB with the table `abc`, whose stream has a record.
 pub struct DynamoDb {
     database: Database,
     /// What requests can't know in advance: the stream, its shard, and an iterator.
@@ -49,12 +49,13 @@ impl DynamoDb {
     /// If it doesn't answer as expected.
     pub fn open() -> anyhow::Result<DynamoDb> {
         let database = dynamodb::open(None)?;
-        let table = json!({ "TableName": "a", "BillingMode": "PAY_PER_REQUEST",
+        let table = json!({ "TableName": "abc", "BillingMode": "PAY_PER_REQUEST",
             "KeySchema": [{ "AttributeName": "k", "KeyType": "HASH" }],
             "AttributeDefinitions": [{ "AttributeName": "k", "AttributeType": "S" }],
             "StreamSpecification": { "StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES" } });
-        database.create_table(serde_json::from_value(table)?)?;
-        database.put_item(serde_json::from_value(json!({ "TableName": "a", "Item": { "k": { "S": "b" } } }))?)?;
+        let item = json!({ "TableName": "abc", "Item": { "k": { "S": "b" } } });
+        database.create_table(serde_json::from_str(&table.to_string()).context("read CreateTable")?)?;
+        database.put_item(serde_json::from_str(&item.to_string()).context("read PutItem")?)?;
         let ask = |operation: &str, request: Value| -> anyhow::Result<Value> {
             let (_, answer) = dynamodb::answered(&database, operation.as_bytes(), request.to_string().as_bytes());
             Ok(serde_json::from_str(&answer)?)

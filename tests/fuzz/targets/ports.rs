@@ -116,8 +116,9 @@ fn may_ask(method: &Method, path: &str, headers: &HeaderMap) -> bool {
 
 /// A request to DynamoDB: the header that names the operation, and the body on the lines after it.
 pub(crate) fn dynamodb_request(data: &[u8]) {
-    static DATABASE: LazyLock<Option<fuzzing::DynamoDb>> = LazyLock::new(|| fuzzing::DynamoDb::open().ok());
-    let Some(database) = &*DATABASE else { panic!("the database can't be opened") };
+    static DATABASE: LazyLock<Result<fuzzing::DynamoDb, String>> =
+        LazyLock::new(|| fuzzing::DynamoDb::open().map_err(|error| format!("{error:#}")));
+    let database = DATABASE.as_ref().unwrap_or_else(|error| panic!("open the database: {error}"));
     let (target, body) = cut(data);
     let (status, answer) = database.answer(target, body);
     assert!((200..500).contains(&status), "the status is {status}: {answer}");
