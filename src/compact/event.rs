@@ -116,8 +116,10 @@ impl ProofRequest {
                 Some(Event::ProveDay(Hours { from, count: DAY_HOURS }))
             }
             ProofRequest { at: None, hours_ago: None, from: Some(from), hours: Some(count @ 1..=MOST_HOURS) } => {
-                let from = Timestamp::parse(&format!("{from}:00:00Z"))?.seconds();
-                Some(Event::Prove(Hours { from, count }))
+                let hours = Hours { from: Timestamp::parse(&format!("{from}:00:00Z"))?.seconds(), count };
+                // The last one must have a name, too.
+                hours.starts().last().and_then(Timestamp::from_seconds)?;
+                Some(Event::Prove(hours))
             }
             _ => None,
         }
@@ -212,6 +214,13 @@ mod tests {
             let error = read(&wrong).unwrap_err().message;
             assert!(error.contains("send {\"prove\": {\"at\": "), "{error}");
         }
+    }
+
+    #[test]
+    fn regression_hours_after_the_last_one_that_has_a_name_are_refused() {
+        let last = |hours: u32| read(&json!({ "prove": { "from": "2099-12-31T23", "hours": hours } }));
+        assert!(last(1).is_ok());
+        assert!(last(2).is_err());
     }
 
     #[test]

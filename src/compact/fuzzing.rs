@@ -29,3 +29,20 @@ pub fn raw_rows(file: &[u8], schema: &RecordSchema) -> Result<usize, String> {
     let columns = Columns::of(schema).map_err(|mistakes| mistakes.join("; "))?;
     Rows::default().read(file, schema.parsed(), &columns, |_| false).map(|ids| ids.len())
 }
+
+/// What a job that gets this event does: the events that it sends in turn.
+///
+/// # Errors
+/// If the job can't be asked for that.
+#[cfg(feature = "function")]
+pub fn events_of(event: &serde_json::Value, types: &[&str]) -> Result<Vec<Vec<u8>>, String> {
+    use crate::event::Event;
+
+    let event = Event::read(event, types).map_err(|error| error.to_string())?;
+    let events = match event {
+        Event::Due { .. } => Ok(Vec::new()),
+        Event::One(unit) => Event::of_unit(&unit).map(|event| vec![event]),
+        Event::ProveDay(hours) | Event::Prove(hours) => hours.split(4).into_iter().map(|part| part.event()).collect(),
+    };
+    events.map_err(|error| error.to_string())
+}

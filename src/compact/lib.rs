@@ -53,6 +53,7 @@ mod footer;
 mod found;
 #[cfg(feature = "function")]
 mod function;
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 #[cfg(feature = "function")]

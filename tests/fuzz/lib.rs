@@ -69,6 +69,10 @@ targets! {
     requests, TREES: cloudwatch_cbor, cloudwatch_form, event_bus, kinesis_request;
     requests, UNPACKED: cloudwatch_gzip;
     requests, USUAL: s3_chunks;
+    operators, TREES: sample_file, alert_event, iam_policy, filter_mistakes, billing_response, compaction_event, deployed_template;
+    operators, USUAL: notice_keys, document_key, assumptions, customers_csv;
+    ports, TREES: service_port, control_port, dynamodb_request, s3_url;
+    ports, SHARED: traces_export;
     files, PROMISES: avro_file, raw_file;
     files, COLUMNS: parquet_file, parquet_ids;
 }

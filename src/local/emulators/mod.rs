@@ -29,6 +29,7 @@ mod s3;
 mod service_metrics;
 mod tables;
 
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod in_process;

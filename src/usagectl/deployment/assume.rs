@@ -64,14 +64,14 @@ impl Assumptions {
                 "month" => MONTH_SECONDS,
                 _ => return None,
             };
-            Some(positive(number)? / seconds)
+            above_zero(positive(number)? / seconds)
         })
     }
 
     /// Bytes: `700`, `700B`, `2KB`.
     pub fn bytes(&self, name: &str) -> Result<Option<f64>, UsageError> {
         self.read(name, "a size like 700, 700B or 2KB", |text| match text.strip_suffix("KB") {
-            Some(kilobytes) => Some(positive(kilobytes)? * 1_000.0),
+            Some(kilobytes) => above_zero(positive(kilobytes)? * 1_000.0),
             None => positive(text.strip_suffix('B').unwrap_or(text)),
         })
     }
@@ -89,7 +89,12 @@ impl Assumptions {
 }
 
 fn positive(text: &str) -> Option<f64> {
-    text.replace('_', "").parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0)
+    text.replace('_', "").parse().ok().and_then(above_zero)
+}
+
+/// The number, unless it is beyond what a float can hold, or 0: its unit may have made it so.
+fn above_zero(number: f64) -> Option<f64> {
+    (number.is_finite() && number > 0.0).then_some(number)
 }
 
 #[cfg(test)]
@@ -122,5 +127,11 @@ mod tests {
         for wrong in ["5000", "5000/year", "-5/s", "x/s", "inf/s", "0/s"] {
             assert!(parse(&format!("rate={wrong}")).unwrap().rate("rate").is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn regression_a_number_that_its_unit_makes_infinite_or_zero_is_refused() {
+        assert!(parse("size=1e306KB").unwrap().bytes("size").is_err());
+        assert!(parse("rate=1e-320/month").unwrap().rate("rate").is_err());
     }
 }

@@ -26,6 +26,8 @@ use tokio::sync::{Notify, watch};
 
 use history::History;
 pub(crate) use ranking::Usage;
+#[cfg(feature = "fuzzing")]
+pub(crate) use routes::behind_guard;
 pub(crate) use routes::{routes, serve};
 use tasks::Tasks;
 

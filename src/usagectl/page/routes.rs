@@ -63,14 +63,18 @@ pub(crate) async fn serve(routes: Router, port: u16, token: &str) -> anyhow::Res
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
     let listener = listener.with_context(|| format!("listen on 127.0.0.1:{port}"))?;
     let address = listener.local_addr()?;
-    let guard = Guard::new(address.port(), token.to_owned());
-    let routes = routes.layer(from_fn_with_state(guard, guarded));
+    let routes = behind_guard(routes, address.port(), token);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, routes).await {
             tracing::error!(%error, "the page is no longer served");
         }
     });
     Ok(format!("http://{address}"))
+}
+
+/// `routes` for nobody but the page with this token and programs of this machine.
+pub(crate) fn behind_guard(routes: Router, port: u16, token: &str) -> Router {
+    routes.layer(from_fn_with_state(Guard::new(port, token.to_owned()), guarded))
 }
 
 async fn view(State(page): State<Arc<Page>>) -> Response {

@@ -20,7 +20,7 @@ use crate::shell::quote::quoted;
 
 mod items;
 mod question;
-mod sample;
+pub(super) mod sample;
 
 /// The event in the drafted folder.
 const SAMPLE: &str = "sample.json";

@@ -6,6 +6,9 @@ mod athena;
 mod check;
 mod columns;
 mod draft;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod glue;
 mod infer;
 mod init;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use event_source_mapping::write_atomically;
@@ -13,6 +13,7 @@ use usage_aggregator::pipeline::Folder;
 
 use super::Account;
 use super::carried::CARRIED;
+use crate::shell::console::plain;
 
 /// The folder in the data folder that has a folder for each stack.
 const STACKS: &str = "stacks";
@@ -38,7 +39,18 @@ pub fn carried(template: &str) -> anyhow::Result<Option<Folder>> {
 
 fn decoded(value: &str) -> anyhow::Result<Folder> {
     let Carried { name, files } = serde_json::from_slice(&STANDARD.decode(value)?)?;
+    // The folder of this name is replaced, and the files are written into it: neither may lead elsewhere.
+    if let Some(name) = files.keys().chain([&name]).find(|name| !is_plain(name)) {
+        bail!("`{}` is not the name of a file or folder", plain(name));
+    }
     Ok(Folder { name, files })
+}
+
+/// Whether a name is that of something in its folder, and nowhere else.
+fn is_plain(name: &str) -> bool {
+    let mut components = Path::new(name).components();
+    let first = components.next();
+    matches!(first, Some(Component::Normal(first)) if first == name) && components.next().is_none()
 }
 
 /// Writes the pipeline that the template of `stack` carries into the folder `data`, and returns the pipeline's folder.
@@ -90,5 +102,18 @@ mod tests {
     fn a_damaged_pipeline_is_reported() {
         let error = carried(&format!("{CARRIED}: e30=\n")).unwrap_err();
         assert!(error.to_string().contains("read the pipeline in the metadata"), "{error:#}");
+    }
+
+    #[test]
+    fn regression_a_template_cannot_make_usagectl_delete_or_write_elsewhere() {
+        let carried = |name: &str, file: &str| {
+            let folder = Folder { name: name.to_owned(), files: [(file.to_owned(), String::new())].into() };
+            carried(&format!("{CARRIED}: {}\n", encoded(&folder)))
+        };
+        assert!(carried("mine", "pipeline.toml").is_ok());
+        for elsewhere in ["..", ".", "", "/etc", "../../other", "a/..", "a/b", "a/", "./a"] {
+            assert!(carried(elsewhere, "pipeline.toml").is_err(), "{elsewhere}");
+            assert!(carried("mine", elsewhere).is_err(), "{elsewhere}");
+        }
     }
 }

@@ -25,6 +25,9 @@ const PROTOCOL: &str = "application/x-amz-json-1.0";
 const MAX_REQUEST_BYTES: usize = 16 << 20;
 /// A response is never longer than this: 16 MiB of items in DynamoDB's JSON.
 const MAX_RESPONSE_BYTES: usize = 128 << 20;
+/// The operations that are answered without dynoxide's server.
+const WITHOUT_DYNOXIDE: [&str; 5] =
+    ["ListStreams", "DescribeStream", "GetShardIterator", "GetRecords", "DescribeContinuousBackups"];
 /// The operations whose requests or responses name resources by their ARN.
 const WITH_ARNS: [&str; 7] = [
     "CreateTable",
@@ -87,9 +90,7 @@ struct Endpoint {
 async fn answer(State(endpoint): State<Endpoint>, request: Request) -> Response {
     let operation = operation(request.headers()).to_owned();
     let answered = match operation.as_str() {
-        "ListStreams" | "DescribeStream" | "GetShardIterator" | "GetRecords" | "DescribeContinuousBackups" => {
-            endpoint.answer(&operation, request).await
-        }
+        operation if WITHOUT_DYNOXIDE.contains(&operation) => endpoint.answer(operation, request).await,
         operation if WITH_ARNS.contains(&operation) => endpoint.translate(request).await,
         _ => endpoint.pass_on(&operation, request).await,
     };
@@ -106,16 +107,7 @@ impl Endpoint {
     /// Answers an operation without dynoxide's server.
     async fn answer(&self, operation: &str, request: Request) -> anyhow::Result<Response> {
         let body = to_bytes(request.into_body(), MAX_REQUEST_BYTES).await?;
-        let answer = match streams::run(&self.database, operation, &body) {
-            Some(answer) => answer.map(|answer| (StatusCode::OK, answer)),
-            None => describe_continuous_backups(&self.database, &body),
-        };
-        let (status, body) = match answer {
-            Ok((status, answer)) => (status, answer.to_string()),
-            Err(error) => {
-                (StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::BAD_REQUEST), error.to_json())
-            }
-        };
+        let (status, body) = answer_here(&self.database, operation, &body);
         Ok((status, [(header::CONTENT_TYPE, PROTOCOL)], body).into_response())
     }
 
@@ -143,6 +135,40 @@ impl Endpoint {
         *request.uri_mut() = format!("{}{path}", self.dynoxide).parse::<Uri>().context("read the request's URL")?;
         Ok(self.client.request(request).await.context("reach the embedded database")?.into_response())
     }
+}
+
+/// The status and the body of the answer to an operation without dynoxide's server.
+fn answer_here(database: &Database, operation: &str, body: &[u8]) -> (StatusCode, String) {
+    let answer = match streams::run(database, operation, body) {
+        Some(answer) => answer.map(|answer| (StatusCode::OK, answer)),
+        None => describe_continuous_backups(database, body),
+    };
+    match answer {
+        Ok((status, answer)) => (status, answer.to_string()),
+        Err(error) => (StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::BAD_REQUEST), error.to_json()),
+    }
+}
+
+/// What becomes of a request to the operation that `target` names, and of an answer with the same body, up to dynoxide: the status and
+/// the body. For the fuzzer.
+#[cfg(feature = "fuzzing")]
+pub(in crate::emulators) fn answered(database: &Database, target: &[u8], body: &[u8]) -> (u16, String) {
+    let headers = HeaderMap::from_iter(
+        header::HeaderValue::from_bytes(target).map(|target| (header::HeaderName::from_static("x-amz-target"), target)),
+    );
+    let operation = operation(&headers);
+    if WITHOUT_DYNOXIDE.contains(&operation) {
+        let (status, answer) = answer_here(database, operation, body);
+        return (status.as_u16(), answer);
+    }
+    let sent = names::to_dynoxide(std::str::from_utf8(body).unwrap_or_default());
+    let Ok(mut answer) = serde_json::from_str::<Value>(&sent) else { return (200, sent) };
+    if WITH_ARNS.contains(&operation) {
+        rename(&mut answer)
+    } else {
+        explain(&mut answer, operation)
+    }
+    (200, answer.to_string())
 }
 
 /// Changes a JSON body; any other is left as it is.

@@ -10,6 +10,8 @@ mod endpoint;
 pub(super) mod names;
 pub(super) mod streams;
 
+#[cfg(feature = "fuzzing")]
+pub(super) use endpoint::answered;
 pub(super) use endpoint::serve;
 
 /// Opens the database file in `folder`, or an empty database in memory.

@@ -17,7 +17,9 @@ pub use replicator::{Copied, Disturbance, Replicator};
 pub use source::KinesisSource;
 pub use streams::{Placed, ShardDescription, StreamDescription, StreamError, Streams, stream_arn};
 
-pub(super) use endpoint::{answer_status, serve};
+#[cfg(feature = "fuzzing")]
+pub(super) use endpoint::answer_status;
+pub(super) use endpoint::serve;
 
 use super::{ACCOUNT, REGION};
 

@@ -24,7 +24,8 @@ mod signed;
 
 use super::programs_only;
 use signed::Refusal;
-pub(super) use signed::chunked_bytes;
+#[cfg(feature = "fuzzing")]
+pub(super) use signed::{chunked_bytes, unsigned_url};
 
 /// Opens the store in `folder`, and creates the folder if necessary.
 pub(super) fn open(folder: &Path) -> anyhow::Result<S3Service> {

@@ -86,7 +86,14 @@ impl Chunked {
     }
 }
 
+/// The URL of a request without its signature, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn unsigned_url(uri: &Uri) -> Uri {
+    without_signature(uri)
+}
+
 /// The size of a body in aws-chunked encoding, if it is one, for the fuzzer.
+#[cfg(feature = "fuzzing")]
 pub(crate) fn chunked_bytes(body: &[u8]) -> Option<usize> {
     Chunked::read(body).map(|chunked| chunked.body.len())
 }

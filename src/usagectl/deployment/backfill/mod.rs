@@ -38,6 +38,7 @@ use crate::shell::options::Options;
 use crate::stack::Where;
 use export::Exports;
 #[doc(hidden)]
+#[cfg(feature = "fuzzing")]
 pub use export::fuzzing;
 use folder::Folder;
 use pace::Pace;

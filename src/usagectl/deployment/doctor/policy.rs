@@ -14,6 +14,39 @@ pub enum Allowed {
     No,
 }
 
+/// Reads a document as IAM returns it: percent-encoded.
+///
+/// # Errors
+/// If it isn't JSON.
+pub fn document(text: &str) -> Result<Value, String> {
+    serde_json::from_slice(&decoded(text)).map_err(|error| format!("a policy document isn't valid JSON: {error}"))
+}
+
+fn decoded(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let code =
+            after.first_chunk().filter(|_| *first == b'%').and_then(|[high, low]| Some((digit(*high)?, digit(*low)?)));
+        match code {
+            Some((high, low)) => {
+                bytes.push(high << 4 | low);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    bytes
+}
+
+/// The value of a hexadecimal digit.
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
 /// Evaluates the documents of all policies of a role.
 pub fn allowed(policies: &[Value], action: &str, resource: &str) -> Allowed {
     let statements = policies.iter().flat_map(|policy| members(policy.get("Statement")));
@@ -152,5 +185,21 @@ mod tests {
                 && !requires_tls(&policy("Allow", "s3:*"))
                 && !requires_tls(&json!({}))
         );
+    }
+
+    #[test]
+    fn documents_may_be_percent_encoded() {
+        let expected = json!({ "Resource": "a+b/*", "Sid": "100%" });
+        for text in
+            [r#"{"Resource":"a+b/*","Sid":"100%"}"#, "%7B%22Resource%22%3A%22a+b/%2A%22%2C%22Sid%22%3A%22100%25%22%7D"]
+        {
+            assert_eq!(document(text), Ok(expected.clone()));
+        }
+        assert!(document("%7").unwrap_err().starts_with("a policy document isn't valid JSON"));
+    }
+
+    #[test]
+    fn regression_a_percent_sign_before_anything_but_two_digits_stays() {
+        assert_eq!(document(r#"{"Sid":"%+1 %-1 %1 %g1"}"#), Ok(json!({ "Sid": "%+1 %-1 %1 %g1" })));
     }
 }

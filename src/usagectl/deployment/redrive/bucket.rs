@@ -182,18 +182,19 @@ pub(crate) fn is_quarantined(key: &str) -> bool {
 
 /// The mapping in a key: `aws/lambda/<mapping>/<shard>/…`.
 pub(crate) fn mapping_of(key: &str) -> Option<&str> {
-    key.strip_prefix(DISCARDED)?.split('/').next()
+    let (mapping, _) = key.strip_prefix(DISCARDED)?.split_once('/')?;
+    Some(mapping)
 }
 
 /// The time in a key: when the mapping discarded the batch.
-fn discarded_at(key: &str) -> Option<Timestamp> {
+pub(super) fn discarded_at(key: &str) -> Option<Timestamp> {
     let (_, name) = key.rsplit_once('/')?;
     Timestamp::parse(&format!("{}Z", name.get(..TIME_LENGTH)?.replace('.', ":")))
 }
 
 /// A key in the folder of `key` and with its time. The rest is a hash of the content, so that every process that narrows a
 /// document in the same way writes the same object.
-fn narrowed_key(key: &str, body: &[u8]) -> String {
+pub(super) fn narrowed_key(key: &str, body: &[u8]) -> String {
     let (folder, name) = key.rsplit_once('/').unwrap_or(("", key));
     let time = name.get(..TIME_LENGTH).unwrap_or(name);
     let hash = blake3::hash(body);

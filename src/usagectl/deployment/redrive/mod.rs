@@ -13,6 +13,9 @@ mod destinations;
 mod explain;
 pub mod failed_batch;
 pub(in crate::deployment) mod function;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod ownership;
 mod queue;
 pub(in crate::deployment) mod replay;

@@ -36,17 +36,21 @@ impl Control {
         Control { faults, status: Arc::default(), reach, page, stop: watch::Sender::new(false) }
     }
 
-    /// Serves on a port of the loopback interface, or on a free one if it is 0, and returns the URL.
-    pub(super) async fn serve(&self, port: u16) -> anyhow::Result<String> {
-        let routes = Router::new()
+    /// What can be requested.
+    pub(super) fn routes(&self) -> Router {
+        Router::new()
             .route("/status", get(status))
             .route("/faults", get(faults))
             .route("/faults", put(set_faults))
             .route("/stop", post(stop))
             .merge(routes())
             .with_state(self.clone())
-            .merge(page::routes(self.page.clone()));
-        page::serve(routes, port, &self.page.token).await
+            .merge(page::routes(self.page.clone()))
+    }
+
+    /// Serves on a port of the loopback interface, or on a free one if it is 0, and returns the URL.
+    pub(super) async fn serve(&self, port: u16) -> anyhow::Result<String> {
+        page::serve(self.routes(), port, &self.page.token).await
     }
 }
 

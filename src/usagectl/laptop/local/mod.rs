@@ -10,6 +10,9 @@ mod alerts;
 mod archived;
 mod control;
 mod ending;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod live;
 mod load;
 mod mapping;

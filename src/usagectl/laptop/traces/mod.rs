@@ -1,5 +1,8 @@
 //! `usagectl traces`: receives traces over OTLP on this machine, and prints each as a waterfall.
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod receive;
 mod span;
 mod waterfall;

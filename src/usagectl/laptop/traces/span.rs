@@ -1,6 +1,6 @@
 //! What an export says about traces, as far as it is shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -61,21 +61,27 @@ pub(super) fn traces(request: ExportTraceServiceRequest) -> Vec<Trace> {
     traces
 }
 
-/// The spans as a tree: each span before its children.
+/// The spans as a tree: each span before its children. A span whose parent isn't in the export is a root, and so is the first of spans
+/// that are below each other in a circle.
 fn ordered(mut spans: Vec<v1::Span>) -> Vec<Span> {
     spans.sort_by_key(|span| span.start_time_unix_nano);
-    let is_root = |span: &v1::Span| !spans.iter().any(|other| other.span_id == span.parent_span_id);
-    let mut waiting: Vec<(usize, &v1::Span)> =
-        spans.iter().filter(|span| is_root(span)).rev().map(|span| (0, span)).collect();
-    let mut ordered = Vec::with_capacity(spans.len());
-    while let Some((depth, span)) = waiting.pop() {
-        // Two spans that name each other as their parent are no tree.
-        if ordered.len() == spans.len() {
-            break;
+    let ids: HashSet<&[u8]> = spans.iter().map(|span| &*span.span_id).collect();
+    let is_root = |span: &v1::Span| span.parent_span_id.is_empty() || !ids.contains(&*span.parent_span_id);
+    let mut below: HashMap<&[u8], Vec<(usize, &v1::Span)>> = HashMap::new();
+    for (index, span) in spans.iter().enumerate().rev().filter(|(_, span)| !is_root(span)) {
+        below.entry(&span.parent_span_id).or_default().push((index, span));
+    }
+    let roots = spans.iter().enumerate().filter(|(_, span)| is_root(span));
+    let (mut ordered, mut seen) = (Vec::with_capacity(spans.len()), HashSet::new());
+    for root in roots.chain(spans.iter().enumerate()) {
+        let mut waiting = vec![(0, root)];
+        while let Some((depth, (index, span))) = waiting.pop() {
+            if seen.insert(index) {
+                ordered.push(shown(span, depth));
+                let children = below.remove(&*span.span_id).into_iter().flatten();
+                waiting.extend(children.map(|child| (depth + 1, child)));
+            }
         }
-        ordered.push(shown(span, depth));
-        let children = spans.iter().filter(|child| child.parent_span_id == span.span_id);
-        waiting.extend(children.rev().map(|child| (depth + 1, child)));
     }
     ordered
 }
@@ -124,4 +130,33 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(id: &str, parent: &str, start: u64) -> v1::Span {
+        let [span_id, parent_span_id] = [id, parent].map(|id| id.as_bytes().to_vec());
+        v1::Span { span_id, parent_span_id, start_time_unix_nano: start, ..v1::Span::default() }
+    }
+
+    fn order(spans: Vec<v1::Span>) -> Vec<(usize, u64)> {
+        ordered(spans).iter().map(|span| (span.depth, span.start_unix_nanos)).collect()
+    }
+
+    #[test]
+    fn children_follow_their_parent_in_the_order_in_which_they_began() {
+        let spans = [span("c", "a", 3), span("d", "b", 4), span("b", "a", 2), span("a", "elsewhere", 1)];
+        assert_eq!(order(spans.into()), [(0, 1), (1, 2), (2, 4), (1, 3)]);
+    }
+
+    #[test]
+    fn regression_no_span_is_lost_whatever_the_ids_are() {
+        // Without ids, every span seemed to have a parent, and nothing was printed.
+        assert_eq!(order(vec![span("", "", 1), span("", "", 2)]), [(0, 1), (0, 2)]);
+        assert_eq!(order(vec![span("a", "b", 1), span("b", "a", 2)]), [(0, 1), (1, 2)]);
+        assert_eq!(order(vec![span("a", "a", 1), span("b", "a", 2)]), [(0, 1), (1, 2)]);
+        assert_eq!(order(vec![span("a", "", 1), span("a", "", 2), span("b", "a", 3)]), [(0, 1), (1, 3), (0, 2)]);
+    }
 }

@@ -8,6 +8,8 @@ const NAME: usize = 28;
 const BAR: usize = 26;
 const NOTE: usize = 13;
 const LINE: usize = 80;
+/// How far names are indented at most, so that some of each is left.
+const INDENT: usize = 16;
 
 /// What is counted in the first line of a trace.
 const COUNTS: [(&str, &str); 6] = [
@@ -23,17 +25,17 @@ const COUNTS: [(&str, &str); 6] = [
 pub(super) fn waterfall(trace: &Trace) -> Vec<String> {
     let start = trace.spans.iter().map(|span| span.start_unix_nanos).min().unwrap_or_default();
     let end = trace.spans.iter().map(|span| span.end_unix_nanos).max().unwrap_or_default();
-    let mut lines = vec![format!("trace {}", plain(&trace.trace_id))];
+    let mut lines = vec![cut(&format!("trace {}", plain(&trace.trace_id)), LINE)];
     lines.extend(trace.spans.first().and_then(summary));
     for span in &trace.spans {
         lines.push(line(span, start, end));
         lines.extend(span.exceptions.iter().map(|exception| {
             let text = plain(&format!("{}: {}", exception.kind, exception.message));
-            cut(&format!("{:indent$}! {text}", "", indent = 2 * span.depth), LINE)
+            cut(&format!("{:indent$}! {text}", "", indent = indent(span)), LINE)
         }));
         lines.extend(span.links.iter().map(|link| {
             let text = format!("an earlier delivery of this batch is span {}", plain(link));
-            cut(&format!("{:indent$}> {text}", "", indent = 2 * span.depth), LINE)
+            cut(&format!("{:indent$}> {text}", "", indent = indent(span)), LINE)
         }));
     }
     lines
@@ -50,11 +52,16 @@ fn summary(root: &Span) -> Option<String> {
     (!parts.is_empty()).then(|| cut(&parts.join(", "), LINE))
 }
 
+/// Two columns for each span that it is below, up to a limit.
+fn indent(span: &Span) -> usize {
+    span.depth.saturating_mul(2).min(INDENT)
+}
+
 fn line(span: &Span, start: u64, end: u64) -> String {
-    let name = cut(&format!("{:indent$}{}", "", plain(&span.name), indent = 2 * span.depth), NAME);
-    let duration = milliseconds(span.end_unix_nanos.saturating_sub(span.start_unix_nanos));
+    let name = cut(&format!("{:indent$}{}", "", plain(&span.name), indent = indent(span)), NAME);
+    let duration = duration(span.end_unix_nanos.saturating_sub(span.start_unix_nanos));
     let line = format!("{name:NAME$} {} {duration:>10} {}", bar(span, start, end), cut(&note(span), NOTE));
-    line.trim_end().to_owned()
+    cut(line.trim_end(), LINE)
 }
 
 /// When the span ran within the trace. Each span has one column at least.
@@ -70,9 +77,12 @@ fn bar(span: &Span, start: u64, end: u64) -> String {
     format!("{}{}{}", " ".repeat(first), "■".repeat(length), " ".repeat(BAR - first - length))
 }
 
-fn milliseconds(nanos: u64) -> String {
-    let micros = nanos / 1_000;
-    format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100)
+/// A duration in ten columns: `99999.9 ms`, and from 100 s on `100.0 s`.
+fn duration(nanos: u64) -> String {
+    match nanos / 100_000 {
+        tenths @ ..1_000_000 => format!("{}.{} ms", tenths / 10, tenths % 10),
+        tenths => format!("{}.{} s", tenths / 10_000, tenths / 1_000 % 10),
+    }
 }
 
 /// What is special: an error, or that it is not the first attempt.
@@ -162,5 +172,26 @@ mod tests {
         let lines = waterfall(&Trace { trace_id: String::new(), spans });
         assert!(lines.iter().skip(1).all(|line| line.contains('■')), "{lines:#?}");
         assert!(waterfall(&Trace { trace_id: String::new(), spans: Vec::new() }).len() == 1);
+    }
+
+    #[test]
+    fn regression_a_span_below_a_hundred_thousand_others_is_a_line_with_its_name() {
+        // Rust panics if a text is padded to more than 65,535 columns.
+        let mut deep = span("put_page", 100_000, [1, 2], &[]);
+        deep.exceptions.push(Exception { kind: "timeout".to_owned(), message: String::new() });
+        let lines = waterfall(&Trace { trace_id: "ab".repeat(100), spans: vec![deep] });
+        assert!(lines.iter().all(|line| line.chars().count() <= LINE), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("put_page")), "{lines:?}");
+    }
+
+    #[test]
+    fn regression_a_long_span_does_not_make_its_line_longer() {
+        let nanos = [99_999_999_999, 100_000_000_000, 900_000_000_000].map(duration);
+        assert_eq!(nanos, ["99999.9 ms", "100.0 s", "900.0 s"]);
+        for end in [900_000, u64::MAX / MILLISECOND] {
+            let attributes = [("error.type", "timeout"), ("usage_aggregator.attempts", "12")];
+            let lines = waterfall(&Trace { trace_id: String::new(), spans: vec![span("a", 0, [0, end], &attributes)] });
+            assert!(lines.iter().all(|line| line.chars().count() <= LINE), "{lines:?}");
+        }
     }
 }

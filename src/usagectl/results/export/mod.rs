@@ -9,6 +9,9 @@ mod period;
 mod row;
 mod sorter;
 mod target;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use target::fuzzing;
 
 use std::path::PathBuf;
 use std::time::Duration;

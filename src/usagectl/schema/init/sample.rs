@@ -10,7 +10,7 @@ use super::super::infer::read;
 const EXCERPT: usize = 20;
 
 /// An event to draft from.
-pub(super) struct Sample {
+pub(in crate::schema) struct Sample {
     /// The event.
     pub event: Vec<u8>,
     /// The table or stream, if the event was made of items.
@@ -23,7 +23,7 @@ pub(super) struct Sample {
 
 impl Sample {
     /// The event with its first records only.
-    pub(super) fn excerpt(&self) -> anyhow::Result<String> {
+    pub(in crate::schema) fn excerpt(&self) -> anyhow::Result<String> {
         let mut event: Value = serde_json::from_slice(&self.event).context("read the sample")?;
         if let Some(records) = event.get_mut("Records").and_then(Value::as_array_mut) {
             records.truncate(EXCERPT);
@@ -36,7 +36,7 @@ impl Sample {
 ///
 /// # Errors
 /// If it has no items, or their key is unknown.
-pub(super) fn of_file(bytes: &[u8], key: &[String], source: &str) -> Result<Sample, String> {
+pub(in crate::schema) fn of_file(bytes: &[u8], key: &[String], source: &str) -> Result<Sample, String> {
     let mut documents = Vec::new();
     for document in serde_json::Deserializer::from_slice(bytes).into_iter::<Value>() {
         match document {

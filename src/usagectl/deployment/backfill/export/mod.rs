@@ -1,5 +1,6 @@
 //! Table exports: opens them, checks them against their manifests, and puts incremental exports after the full one.
 
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod ion;
 mod manifest;

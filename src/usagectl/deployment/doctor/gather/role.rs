@@ -1,9 +1,9 @@
 //! IAM: the documents of the policies of the function's role, inline and attached.
 
 use aws_sdk_iam::Client;
-use serde_json::Value;
 
 use super::super::facts::{Fact, Function, Part, Role, Unavailable};
+use super::super::policy::document;
 use super::seen;
 use crate::stack::Account;
 
@@ -13,7 +13,10 @@ pub(super) async fn of(account: &Account, function: &Fact<Function>) -> Fact<Rol
     let client = account.iam();
     let (inline, attached) = futures::join!(inline(&client, &name), attached(&client, &name));
     let documents = inline?.into_iter().chain(attached?);
-    Ok(Role { policies: documents.map(|text| document(&text)).collect::<Fact<_>>()?, name })
+    Ok(Role {
+        policies: documents.map(|text| document(&text).map_err(Unavailable::Failed)).collect::<Fact<_>>()?,
+        name,
+    })
 }
 
 async fn inline(client: &Client, role: &str) -> Fact<Vec<String>> {
@@ -45,45 +48,4 @@ async fn attached(client: &Client, role: &str) -> Fact<Vec<String>> {
         documents.extend(got.policy_version.and_then(|version| version.document));
     }
     Ok(documents)
-}
-
-/// IAM returns documents percent-encoded.
-fn document(text: &str) -> Fact<Value> {
-    serde_json::from_slice(&decoded(text))
-        .map_err(|error| Unavailable::Failed(format!("a policy document isn't valid JSON: {error}")))
-}
-
-fn decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let code = after.get(..2).filter(|_| *first == b'%').and_then(|code| std::str::from_utf8(code).ok());
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn policy_documents_may_be_percent_encoded() {
-        let expected = serde_json::json!({ "Resource": "a+b/*", "Sid": "100%" });
-        for text in
-            [r#"{"Resource":"a+b/*","Sid":"100%"}"#, "%7B%22Resource%22%3A%22a+b/%2A%22%2C%22Sid%22%3A%22100%25%22%7D"]
-        {
-            assert_eq!(document(text).unwrap(), expected);
-        }
-        assert!(matches!(document("%7"), Err(Unavailable::Failed(_))));
-    }
 }

@@ -1,6 +1,8 @@
 //! Which customer of the billing system an entity is.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use anyhow::Context;
@@ -25,13 +27,23 @@ impl Customers {
     /// If the file can't be read, or if an entity is in it twice.
     pub(super) fn read(path: Option<&Path>) -> anyhow::Result<Customers> {
         let Some(path) = path else { return Ok(Customers(None)) };
-        let reading = || format!("read the customers in {}", path.display());
+        let name = path.display().to_string();
+        let file = File::open(path).with_context(|| format!("read the customers in {name}"))?;
+        Customers::of_csv(file, &name)
+    }
+
+    /// Reads the text of a file with this name.
+    ///
+    /// # Errors
+    /// If it isn't CSV, lacks a column, or if an entity is in it twice.
+    pub(super) fn of_csv(text: impl io::Read, name: &str) -> anyhow::Result<Customers> {
+        let reading = || format!("read the customers in {name}");
         let mut customers = HashMap::new();
-        for line in csv::Reader::from_path(path).with_context(reading)?.into_deserialize() {
+        for line in csv::Reader::from_reader(text).into_deserialize() {
             let Line { entity, customer } = line.with_context(reading)?;
             if customer.is_empty() || customers.contains_key(&entity) {
                 let (entity, what) = (plain(&entity), if customer.is_empty() { "no customer" } else { "two lines" });
-                return Err(UsageError(format!("{}: entity {entity} has {what}", path.display())).into());
+                return Err(UsageError(format!("{name}: entity {entity} has {what}")).into());
             }
             customers.insert(entity, customer);
         }

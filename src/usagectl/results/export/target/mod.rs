@@ -4,6 +4,8 @@
 mod customers;
 mod delivery;
 mod event;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 mod lago;
 mod openmeter;
