@@ -127,4 +127,5 @@ def main(binary, event):
         print(f"| {name} | " + " | ".join(f"{min(column):.1f}" for column in zip(*figures)) + " |")
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
