@@ -186,7 +186,7 @@ lake-bench: .venv/made ## time queries of a day of 1,000,000 orders in 10,000 fi
 	cargo build --quiet --package usagectl --no-default-features
 	.venv/bin/python benches/lake.py $(USAGECTL)
 
-measure: .venv-bench/made benches/rivals/node_modules/made ## build for release; measure size, crates, and cold starts compared with Node and Python
+measure: .venv-bench/made benches/rivals/node_modules/made ## build for release, without and with OpenTelemetry; measure size, crates, cold starts, and exports
 	tests/measure.sh
 
 # cargo reports on stderr, so the output is the path alone: "$(make --silent usagectl)" doctor --stack NAME
