@@ -17,6 +17,12 @@ from pathlib import Path
 RUNS = 7
 ROOT = Path(__file__).parent
 TICK = os.sysconf("SC_CLK_TCK")
+PIPELINE = ROOT / "pipelines/demand"
+# The variables of this project's function.
+OURS = {
+    "PIPELINE_DIR": str(PIPELINE), "HORIZON_DAYS": "36500",
+    "USAGE_TABLE": "usage", "LEDGER_TABLE": "ledger", "ARCHIVE_BUCKET": "archive",
+}
 
 
 class Api(BaseHTTPRequestHandler):
@@ -33,7 +39,10 @@ class Api(BaseHTTPRequestHandler):
         if self.polled.is_set():
             threading.Event().wait()
         self.polled.set()
-        self.answer(self.event, {
+        self.invoke(self.event)
+
+    def invoke(self, event):
+        self.answer(event, {
             "lambda-runtime-aws-request-id": "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
             "lambda-runtime-deadline-ms": str(int((time.time() + 60) * 1000)),
             "lambda-runtime-invoked-function-arn": "arn:aws:lambda:us-east-1:123456789012:function:f",
@@ -43,7 +52,7 @@ class Api(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         if self.path.endswith("/response"):
             assert json.loads(body) == {"batchItemFailures": []}, body
-            self.answered.set()
+            self.end()
         assert not self.path.endswith("/error"), body
         self.answer(b"{}")
 
@@ -52,6 +61,9 @@ class Api(BaseHTTPRequestHandler):
         self.answer()
 
     do_HEAD = do_GET
+
+    def end(self):
+        self.answered.set()
 
     def answer(self, body=b"", headers=()):
         self.send_response(200)
@@ -75,14 +87,18 @@ def resident_mib(pid):
     return int(line.split()[1]) / 1024
 
 
-def start(command, variables):
-    Api.polled, Api.answered = threading.Event(), threading.Event()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+def serve(handler):
+    """A server in the background, and its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     # A client that was killed after its response is not an error.
     server.handle_error = lambda *_: None
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"127.0.0.1:{server.server_address[1]}"
+    return server, f"127.0.0.1:{server.server_address[1]}"
+
+
+def run(command, address, variables):
+    """Starts a function whose Runtime API and services are at this address."""
     services = {f"AWS_ENDPOINT_URL_{name}": f"http://{address}" for name in ("DYNAMODB", "S3")}
     environment = {
         "PATH": os.environ["PATH"], "AWS_LAMBDA_RUNTIME_API": address, "AWS_REGION": "us-east-1",
@@ -90,8 +106,14 @@ def start(command, variables):
         "AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128", "AWS_LAMBDA_FUNCTION_VERSION": "1",
         "NODE_NO_WARNINGS": "1", **services, **variables,
     }
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+
+
+def start(command, variables):
+    Api.polled, Api.answered = threading.Event(), threading.Event()
+    server, address = serve(Api)
     began = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    process = run(command, address, variables)
     figures = []
     for event in (Api.polled, Api.answered):
         if not event.wait(60):
@@ -104,14 +126,15 @@ def start(command, variables):
     return figures
 
 
+def read_event(path):
+    """The first 20 records of an event."""
+    return json.dumps({"Records": json.loads(Path(path).read_bytes())["Records"][:20]}).encode()
+
+
 def main(binary, event):
-    records = json.loads(Path(event).read_bytes())["Records"][:20]
-    Api.event = json.dumps({"Records": records}).encode()
-    folder = ROOT / "pipelines/demand"
-    names = {"USAGE_TABLE": "usage", "LEDGER_TABLE": "ledger", "ARCHIVE_BUCKET": "archive"}
-    ours = {"PIPELINE_DIR": str(folder), "HORIZON_DAYS": "36500", **names}
-    rivals = {"usage-aggregator": ([binary], ours)}
-    schema = str(folder / "order.avsc")
+    Api.event = read_event(event)
+    rivals = {"usage-aggregator": ([binary], OURS)}
+    schema = str(PIPELINE / "order.avsc")
     if (ROOT / "rivals/node_modules").exists():
         rivals["Node"] = (["node", str(ROOT / "rivals/function.mjs"), "demand", schema], {})
     python = ROOT.parent / ".venv-bench/bin/python"
