@@ -35,8 +35,11 @@ CARGO_COMMAND := cargo $(if $(AUDITABLE),auditable )
 CARGO_HOME ?= $(HOME)/.cargo
 REMAP := --config 'build.rustflags=["--remap-path-prefix=$(CARGO_HOME)=/cargo", "--remap-path-prefix=$(CURDIR)=/usage-aggregator"]'
 LAMBDA_BUILD := $(if $(DEBIAN_RUSTC),RUSTC=$(DEBIAN_RUSTC) )$(CARGO_COMMAND)lambda build --release --skip-target-check $(REMAP)
-# OTEL=1 builds the function with OpenTelemetry. Its backtraces then have the names of functions, which takes their symbols.
+# OTEL=1 builds the function with OpenTelemetry. Its backtraces then have the names of functions, which takes their symbols. The linker
+# that cargo-lambda uses removes all symbols or none, so Rust's objcopy removes the rest.
 OTEL ?=
+SYSROOT = $(shell rustc --print sysroot)
+STRIP_DEBUG = LD_LIBRARY_PATH=$(SYSROOT)/lib $(wildcard $(SYSROOT)/lib/rustlib/*/bin/rust-objcopy) --strip-debug
 # The stack for deploy, destroy, and logs. Must be lowercase, because the Athena database has the same name.
 STACK ?= usage-aggregator
 # The answers from the first deployment of STACK. sam keeps the parameters of a deployed stack, but not those of a first deployment
@@ -186,7 +189,7 @@ lake-bench: .venv/made ## time queries of a day of 1,000,000 orders in 10,000 fi
 	cargo build --quiet --package usagectl --no-default-features
 	.venv/bin/python benches/lake.py $(USAGECTL)
 
-measure: .venv-bench/made benches/rivals/node_modules/made ## build for release, without and with OpenTelemetry; measure size, crates, cold starts, and exports
+measure: .venv/made .venv-bench/made benches/rivals/node_modules/made ## build for release, without and with OpenTelemetry; measure size, crates, cold starts, and exports
 	tests/measure.sh
 
 # cargo reports on stderr, so the output is the path alone: "$(make --silent usagectl)" doctor --stack NAME
@@ -198,7 +201,8 @@ build-compact: .venv/made ## build the function that compacts the archive for de
 	$(LAMBDA_BUILD) --package usage-compact --bin usage-compact $(if $(CROSS),--$(subst _,-,$(ARCH)))
 
 build: .venv/made ## build the function for deployment (ARCH=arm64 or x86_64; OTEL=1 adds OpenTelemetry)
-	$(if $(OTEL),CARGO_PROFILE_RELEASE_STRIP=debuginfo )$(LAMBDA_BUILD) --package usage-aggregator --bin usage-aggregator $(if $(OTEL),--features otel) $(if $(CROSS),--$(subst _,-,$(ARCH)))
+	$(if $(OTEL),CARGO_PROFILE_RELEASE_STRIP=none )$(LAMBDA_BUILD) --package usage-aggregator --bin usage-aggregator $(if $(OTEL),--features otel) $(if $(CROSS),--$(subst _,-,$(ARCH)))
+	$(if $(OTEL),$(STRIP_DEBUG) target/lambda/usage-aggregator/bootstrap)
 
 arm64: .venv/made ## build for arm64 with Debian's Rust and run the result under qemu; needs apt, but not root
 	tests/arm64.sh

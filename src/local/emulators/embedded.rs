@@ -162,8 +162,19 @@ impl EmbeddedStream {
                 .map(|identity| LambdaIdentity { kind: identity.identity_type, principal_id: identity.principal_id }),
             event_source_arn: &self.name.arn,
         };
-        Ok(Arc::new(record.try_into()?))
+        let mut record: SourceRecord = record.try_into()?;
+        record.created_at = exact_time(&record);
+        Ok(Arc::new(record))
     }
+}
+
+/// When a change happened. The event has whole seconds, as in AWS, but the embedded DynamoDB numbers its records by microseconds, so no two
+/// changes of a table have the same time.
+fn exact_time(record: &SourceRecord) -> Timestamp {
+    let micros =
+        record.sequence.as_str().parse::<u128>().ok().and_then(|sequence| sequence.checked_sub(SEQUENCE_NUMBER_OFFSET));
+    let exact = micros.and_then(|micros| i64::try_from(micros).ok()).and_then(Timestamp::from_micros);
+    exact.unwrap_or(record.created_at)
 }
 
 /// The table of how far each stream has been trimmed.

@@ -18,8 +18,6 @@ pub enum Precision {
     Microsecond,
 }
 
-const SECOND_MICROS: i64 = 1_000_000;
-
 /// The data of the Kinesis record for a DynamoDB Streams record. The same record gives the same data.
 ///
 /// # Errors
@@ -28,8 +26,8 @@ pub fn change_of(record: &SourceRecord, precision: Precision) -> anyhow::Result<
     let wrong = || format!("read record {} as a record of a DynamoDB stream", record.sequence);
     let streamed: Streamed<'_> = serde_json::from_str(&record.json).with_context(wrong)?;
     let (time, stated) = match precision {
-        Precision::Millisecond => (time_micros(record) / 1000, "MILLISECOND"),
-        Precision::Microsecond => (time_micros(record), "MICROSECOND"),
+        Precision::Millisecond => (record.created_at.micros() / 1000, "MILLISECOND"),
+        Precision::Microsecond => (record.created_at.micros(), "MICROSECOND"),
     };
     let change = Change {
         aws_region: REGION,
@@ -55,19 +53,6 @@ pub fn change_of(record: &SourceRecord, precision: Precision) -> anyhow::Result<
 pub(super) fn partition_key(record: &SourceRecord) -> String {
     let hash = blake3::hash(&record.item.to_be_bytes());
     hash.as_bytes().iter().take(16).map(|byte| format!("{byte:02X}")).collect()
-}
-
-/// The time of a change in microseconds. A stream's times are whole seconds, and identical changes of an item within a
-/// second must stay distinct, so the fraction is taken from the sequence number: it differs from change to change, and
-/// the embedded DynamoDB counts it in microseconds.
-fn time_micros(record: &SourceRecord) -> i64 {
-    let micros = record.created_at.micros();
-    if micros % SECOND_MICROS != 0 {
-        return micros;
-    }
-    let digits = record.sequence.as_str();
-    let last_six = digits.get(digits.len().saturating_sub(6)..).and_then(|digits| digits.parse::<i64>().ok());
-    micros + last_six.unwrap_or_default()
 }
 
 /// The event's 32 digits as a UUID, as Kinesis Data Streams writes them.
