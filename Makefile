@@ -2,7 +2,7 @@
 # name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive fuzz soak soak-upgrades soak-ledger soak-http kill kill-compact kill-backfill soak-indicators exhaust cost-table rejections mutants bench \
+.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive fuzz soak soak-upgrades soak-ledger soak-http soak-live kill kill-compact kill-backfill soak-indicators exhaust cost-table rejections mutants bench \
     bench-stages lake-bench measure usagectl build build-Function build-FoldFunction \
     build-CompactFunction build-compact arm64 package checked-pipeline release reproducible upgrade deploy destroy logs clean
 
@@ -15,6 +15,8 @@ E ?= events/modify.json
 DEMO := $(filter-out events/poison.json,$(wildcard events/*.json))
 HISTORIES ?= 10000
 DURATION ?= 120
+MINUTES ?= 60
+RATE ?= 2000
 CHANGES ?= 3
 TARGET ?= all
 SECONDS ?= 60
@@ -153,6 +155,10 @@ kill-backfill: ## kill a backfill at KILLS=1000 of its requests while the table 
 
 soak-http: ## run the same number of histories over real HTTP, without a mapping; much slower
 	SEED=$${SEED:-$$(date +%s)} HISTORIES=$(HISTORIES) cargo test --profile soak --test it model:: -- --nocapture
+
+soak-live: .venv-bench/made ## run table, stream, mappings, and function for MINUTES=60 at RATE=2000 records/s with faults; plot ages and memory in build/soak
+	$(MAKE) --no-print-directory usagectl
+	.venv-bench/bin/python tests/soak_live.py --minutes $(MINUTES) --rate $(RATE) --out build/soak --plot build/soak/plot.svg "$$($(MAKE) --no-print-directory --silent usagectl)"
 
 exhaust: ## run every schedule of two and three folds and releases with CHANGES=3 changes of actor, and all of two and three recomputations
 	CHANGES=$(CHANGES) cargo test --profile soak --package laptop --test ledger -- exhaustive upgrade indicators::schedules --nocapture
