@@ -2,7 +2,7 @@
 //! invalid doesn't hide the others.
 
 use super::fields::Fields;
-use super::kinesis::{Message, json_of};
+use super::kinesis::{Message, json_of, user_records};
 use super::{RawRecord, Service, attribute};
 use crate::record::{Image, ImageOf, Item};
 
@@ -11,8 +11,10 @@ use crate::record::{Image, ImageOf, Item};
 pub struct ItemReader<'a> {
     /// The JSON and the fields of the last record. The user records of an aggregated Kinesis record share them.
     last: Option<(&'a str, Fields<'a>)>,
-    /// Decoded base64.
-    bytes: Vec<u8>,
+    /// The data of the last record, if it is aggregated.
+    aggregate: Vec<u8>,
+    /// The data of the last record that isn't.
+    data: Vec<u8>,
 }
 
 impl<'a> ItemReader<'a> {
@@ -22,20 +24,26 @@ impl<'a> ItemReader<'a> {
         'a: 'b,
     {
         if !self.last.as_ref().is_some_and(|(json, _)| std::ptr::eq(*json, raw.json)) {
-            self.last = Some((raw.json, Fields::of_whole(raw.json, &mut Vec::new()).ok()?));
+            let fields = Fields::of_whole(raw.json, &mut Vec::new()).ok()?;
+            if raw.user_record.is_some() {
+                user_records(&fields, &mut self.aggregate);
+            }
+            self.last = Some((raw.json, fields));
         }
         let (_, fields) = self.last.as_ref()?;
-        match raw.service {
-            Service::DynamoDb => fields.dynamodb.as_ref().map(|record| record.readable()),
-            Service::Kinesis => of_message(raw, fields, &mut self.bytes),
+        match (raw.service, &raw.user_record) {
+            (Service::DynamoDb, _) => fields.dynamodb.as_ref().map(|record| record.readable()),
+            (Service::Kinesis, Some(user_record)) => of_message(user_record.of(&self.aggregate)),
+            (Service::Kinesis, None) => {
+                of_message(Message::read(fields, None).ok()?.decode(None, &mut self.data).ok()?)
+            }
         }
     }
 }
 
 /// The keys and the newest image of a message, which may be a change of a table.
-fn of_message<'b>(raw: &RawRecord<'_>, outer: &Fields<'b>, bytes: &'b mut Vec<u8>) -> Option<(Item<'b>, Image<'b>)> {
-    let message = Message::read(outer, None).ok()?;
-    let json = json_of(message.decode(raw.user_record.as_ref(), bytes).ok()?).ok()?;
+fn of_message(data: &[u8]) -> Option<(Item<'_>, Image<'_>)> {
+    let json = json_of(data).ok()?;
     let fields = Fields::of_whole(json, &mut Vec::new()).ok()?;
     match &fields.dynamodb {
         Some(record) if fields.is_table_change() => Some(record.readable()),
