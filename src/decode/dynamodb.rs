@@ -88,10 +88,11 @@ impl<'a> StreamRecord<'a> {
     }
 
     /// The keys and the newest image, without the attributes that can't be read.
-    pub(super) fn readable(&self) -> (Item<'a>, Image<'a>) {
+    pub(super) fn readable(&self, event_name: Option<&str>) -> (Item<'a>, Image<'a>) {
         let read = |item: &RawItem<'a>| attribute::readable_item(item.json);
-        let newest = self.new_image.as_ref().or(self.old_image.as_ref());
-        let image = newest.map_or(ImageOf::NotCarried, |image| ImageOf::Carried(read(image)));
+        let is_removal = text(event_name, "eventName").is_ok_and(|name| name == "REMOVE");
+        let newest = if is_removal { &self.old_image } else { &self.new_image };
+        let image = newest.as_ref().map_or(ImageOf::NotCarried, |image| ImageOf::Carried(read(image)));
         (self.keys.as_ref().map(read).unwrap_or_default(), image)
     }
 

@@ -32,7 +32,7 @@ impl<'a> ItemReader<'a> {
         }
         let (_, fields) = self.last.as_ref()?;
         match (raw.service, &raw.user_record) {
-            (Service::DynamoDb, _) => fields.dynamodb.as_ref().map(|record| record.readable()),
+            (Service::DynamoDb, _) => fields.dynamodb.as_ref().map(|record| record.readable(fields.event_name)),
             (Service::Kinesis, Some(user_record)) => of_message(user_record.of(&self.aggregate)),
             (Service::Kinesis, None) => {
                 of_message(Message::read(fields, None).ok()?.decode(None, &mut self.data).ok()?)
@@ -46,7 +46,7 @@ fn of_message(data: &[u8]) -> Option<(Item<'_>, Image<'_>)> {
     let json = json_of(data).ok()?;
     let fields = Fields::of_whole(json, &mut Vec::new()).ok()?;
     match &fields.dynamodb {
-        Some(record) if fields.is_table_change() => Some(record.readable()),
+        Some(record) if fields.is_table_change() => Some(record.readable(fields.event_name)),
         _ => Some((Item::default(), ImageOf::Carried(attribute::readable_plain_item(json)))),
     }
 }
