@@ -88,7 +88,7 @@ fn the_entities_of_earlier_batches_show_that_the_release_works() {
     let attack = || [bad(100, 1)];
     assert_eq!(quarantined(&attack(), &quarantine()), None, "nothing is known about others");
     assert_eq!(quarantined(&attack(), &after(&[good(1, 1)])), None, "one other doesn't make a minority");
-    let others: Vec<Vec<String>> = (0..2).map(|number| orders(number, 1, |number| number.to_string(), GOOD)).collect();
+    let others: Vec<Vec<String>> = (1..=2).map(|number| orders(number, 1, |number| number.to_string(), GOOD)).collect();
     assert_eq!(quarantined(&attack(), &after(&others)), Some(100));
     let long_before = [others, vec![bad(40, 1); 5]].concat();
     assert_eq!(quarantined(&attack(), &after(&long_before)), Some(100), "the attacker takes one place, not all");
