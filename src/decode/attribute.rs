@@ -39,16 +39,16 @@ pub fn plain_item<'a>(text: &'a str) -> Result<Item<'a>, Fault> {
 }
 
 /// Reads the attributes of an image or of the keys that can be read, and leaves out the others.
-pub fn readable_item<'a>(text: &'a str) -> Item<'a> {
+pub fn readable_item(text: &str) -> Item<'_> {
     readable(text, |value| typed(&mut Reader::new(value), 0).ok())
 }
 
 /// The same for a plain JSON object and the objects inside it.
-pub fn readable_plain_item<'a>(text: &'a str) -> Item<'a> {
+pub fn readable_plain_item(text: &str) -> Item<'_> {
     readable_plain(text, 0)
 }
 
-fn readable_plain<'a>(text: &'a str, depth: usize) -> Item<'a> {
+fn readable_plain(text: &str, depth: usize) -> Item<'_> {
     readable(text, |value| match deeper(depth) {
         Ok(depth) if value.starts_with('{') => Some(Value::M(readable_plain(value, depth))),
         _ => plain(&mut Reader::new(value), depth).ok(),
