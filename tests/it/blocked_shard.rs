@@ -283,7 +283,7 @@ fn one_customer_with_bad_records_does_not_stop_the_shard() {
         };
         let without = measure(Rejected::Percent(0));
         let attacked = measure(Rejected::OfOneCustomer);
-        assert!(attacked.settled_per_second > 0.99 * without.settled_per_second, "{attacked:?}");
+        assert!(attacked.settled_per_second > 0.95 * without.settled_per_second, "{attacked:?}");
         assert!(attacked.highest_age <= 2 * without.highest_age, "{attacked:?}");
         let quarantined = bench.stored().documents.len();
         assert!(quarantined > records_per_second * 20, "only {quarantined} are quarantined");
