@@ -114,8 +114,8 @@ impl Sender<'_> {
             Source::Export(file) => (file.lines().await?, Some(file.clone())),
             Source::Scan(path) => {
                 let shown = path.display().to_string();
-                let content = tokio::fs::read(path).await.with_context(|| format!("read {shown}"))?;
-                (Lines::new(&shown, content.into(), None), None)
+                let content = std::fs::File::open(path).with_context(|| format!("read {shown}"))?;
+                (Lines::new(&shown, content, None), None)
             }
             Source::Changes => return Ok(Box::new(self.replaced.entries().map(Ok))),
         };
