@@ -59,7 +59,7 @@ impl Replaced {
         while let Some(line) = lines.next() {
             let line = line?;
             let taken = file.dynamodb_json(&line).and_then(|json| self.take_line(&json, names, purpose));
-            taken.map_err(|reason| anyhow::anyhow!("{} {reason}", lines.position()))?;
+            taken.map_err(|reason| anyhow::anyhow!("{} {reason}", lines.place()))?;
         }
         Ok(())
     }

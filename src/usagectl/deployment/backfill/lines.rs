@@ -34,7 +34,7 @@ impl Lines {
     }
 
     /// Where the last line is, for messages.
-    pub(super) fn position(&self) -> String {
+    pub(super) fn place(&self) -> String {
         format!("line {} of {}", self.number, self.name)
     }
 
@@ -53,10 +53,10 @@ impl Lines {
         line.pop_if(|byte| *byte == b'\r');
         if u64::try_from(line.len())? > self.max_line_bytes {
             let limit = self.max_line_bytes;
-            let reason = format!("{} has more than {limit} bytes, which no item needs", self.position());
+            let reason = format!("{} has more than {limit} bytes, which no item needs", self.place());
             return Err(UsageError(reason).into());
         }
-        String::from_utf8(line).map(Some).map_err(|_| UsageError(format!("{} isn't UTF-8", self.position())).into())
+        String::from_utf8(line).map(Some).map_err(|_| UsageError(format!("{} isn't UTF-8", self.place())).into())
     }
 
     fn damaged(&self, reason: &str) -> anyhow::Error {
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(read(lines(b"", 1)).unwrap(), [""; 0]);
         let mut last = lines(b"\n\n{}\n", 1);
         last.by_ref().for_each(drop);
-        assert_eq!(last.position(), "line 3 of data/a.json.gz");
+        assert_eq!(last.place(), "line 3 of data/a.json.gz");
         assert_eq!(read(lines(b"{}\n\x80", 1)).unwrap_err(), "line 2 of data/a.json.gz isn't UTF-8");
     }
 
