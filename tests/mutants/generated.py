@@ -41,6 +41,7 @@ EXCLUDED_FILES = ["src/archive/bucket.rs", "src/archive/bucket/**"]
 EXCLUDED = r"impl (fmt::)?Debug for"
 # The packages with these files, and the folders in which their unit tests run.
 LIBRARIES = {"stream_types": "src/types", "event_source_mapping": "src/mapping", "usage_aggregator": "."}
+PACKAGES = ["--package=stream-types", "--package=event-source-mapping", "--package=usage-aggregator"]
 ROOTS = ["src/types/lib.rs", "src/mapping/lib.rs", "src/lib.rs"]
 # The unit tests of the others aren't needed, and so not compiled.
 UNTESTED = ["src/compact", "src/local", "src/usagectl"]
@@ -108,7 +109,7 @@ def restore():
 def listed():
     """All mutants by key. A key has no line number, so that it stays the same when other lines change."""
     options = [f"--file={file}" for file in FILES] + [f"--exclude={file}" for file in EXCLUDED_FILES] + [f"--exclude-re={EXCLUDED}"]
-    output = subprocess.run(["cargo-mutants", "mutants", "--list", "--json", "--no-config", "--workspace", *options],
+    output = subprocess.run(["cargo-mutants", "mutants", "--list", "--json", "--no-config", *PACKAGES, *options],
                             cwd=TREE, check=True, stdout=subprocess.PIPE, text=True).stdout
     mutants, counts = {}, collections.Counter()
     for mutant in json.loads(output):
