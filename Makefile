@@ -2,7 +2,7 @@
 # name from the package registries into target/, .venv*/, .tools/, and node_modules/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive fuzz soak soak-upgrades soak-ledger soak-http soak-live kill kill-compact kill-backfill soak-indicators exhaust cost-table rejections mutants bench \
+.PHONY: help run events test screenshots check fmt clippy doc deny schemas avro-table hive glue validate invoke drive fuzz soak soak-upgrades soak-ledger soak-http soak-live kill kill-compact kill-backfill soak-indicators exhaust cost-table rejections mutants mutants-sample bench \
     bench-stages lake-bench measure usagectl build build-Function build-FoldFunction \
     build-CompactFunction build-compact arm64 package checked-pipeline release reproducible upgrade deploy destroy logs clean
 
@@ -21,6 +21,7 @@ CHANGES ?= 3
 TARGET ?= all
 SECONDS ?= 60
 CARGO_DENY := 0.20.2
+CARGO_MUTANTS := 27.1.0
 CARGO_CYCLONEDX := 0.5.9
 CARGO_AUDITABLE := 0.7.7
 # The architecture to build and deploy, arm64 or x86_64. Building for an architecture other than this machine's requires Rust's
@@ -185,6 +186,9 @@ mutants: ## break each exactly-once rule and the deployment, and check that the 
 	tests/mutants/template.py
 	tests/mutants/run.sh
 
+mutants-sample: .tools/bin/cargo-mutants .venv-mutants/made ## judge a sample of SAMPLE=400 mutants that cargo-mutants generates; continues where it stopped (MINUTES=30, SLICE=2/8)
+	.venv-mutants/bin/python tests/mutants/generated.py
+
 bench: .venv-bench/made benches/rivals/node_modules/made ## compare the job with the floor and with typical Rust, Node, and Python
 	cargo bench --profile soak --bench job
 
@@ -255,14 +259,15 @@ logs: .venv-lint/made ## follow the function's log
 	.venv-lint/bin/sam logs --stack-name $(STACK) --tail
 
 clean: ## remove build output and the demo's data
-	rm -rf target build .venv .venv-avro .venv-bench .venv-lint benches/rivals/node_modules tests/node/node_modules .tools .usage .aws-sam
+	rm -rf target build .venv .venv-avro .venv-bench .venv-lint .venv-mutants benches/rivals/node_modules tests/node/node_modules .tools .usage .aws-sam
 
 # The file `made` marks a finished environment. If creating one was interrupted, it is created again.
 .venv/made: tests/requirements.txt
 .venv-lint/made: tests/requirements-lint.txt
 .venv-bench/made: benches/rivals/requirements.txt
 .venv-avro/made: tests/avro/requirements.txt
-.venv/made .venv-lint/made .venv-bench/made .venv-avro/made:
+.venv-mutants/made: tests/mutants/requirements.txt
+.venv/made .venv-lint/made .venv-bench/made .venv-avro/made .venv-mutants/made:
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
@@ -281,6 +286,9 @@ benches/rivals/node_modules/made: benches/rivals/package.json
 
 .tools/bin/cargo-deny:
 	cargo install cargo-deny --locked --version $(CARGO_DENY) --debug --root .tools --target-dir target/tools
+
+.tools/bin/cargo-mutants:
+	cargo install cargo-mutants --locked --version $(CARGO_MUTANTS) --debug --root .tools --target-dir target/tools
 
 .tools/bin/cargo-auditable:
 	cargo install cargo-auditable --locked --version $(CARGO_AUDITABLE) --debug --root .tools --target-dir target/tools

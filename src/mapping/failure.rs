@@ -180,7 +180,7 @@ pub fn event_of(records: &[Arc<SourceRecord>]) -> String {
 }
 
 fn backoff(doublings: u32, settings: &Settings) -> Duration {
-    let factor = 1_u32.checked_shl(doublings).filter(|factor| *factor > 0).unwrap_or(u32::MAX);
+    let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
     FIRST_BACKOFF.saturating_mul(factor).min(settings.maximum_backoff)
 }
 

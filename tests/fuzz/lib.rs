@@ -42,6 +42,8 @@ const COLUMNS: Limit = Limit { allowance_bytes: 1 << 20, ..USUAL };
 const PROMISES: Limit = Limit { allowance_bytes: 256 << 20, ..USUAL };
 /// What is compressed may have any length; each of these readers stops at one.
 const UNPACKED: Limit = Limit { allowance_bytes: 192 << 20, ..USUAL };
+/// The same, but a text is held twice while its encoding changes, and this reader stops at 256 MiB.
+const TEXTS: Limit = Limit { allowance_bytes: 1 << 30, ..USUAL };
 
 macro_rules! targets {
     ($($room:ident, $limit:ident: $($name:ident),+;)+) => {
@@ -65,7 +67,7 @@ targets! {
     definitions, TREES: avsc;
     documents, TREES: failure_document, ion_line;
     documents, USUAL: export_manifest;
-    documents, UNPACKED: text_file;
+    documents, TEXTS: text_file;
     requests, TREES: cloudwatch_cbor, cloudwatch_form, event_bus, kinesis_request;
     requests, UNPACKED: cloudwatch_gzip;
     requests, USUAL: s3_chunks;

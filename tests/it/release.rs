@@ -168,7 +168,7 @@ fn the_workflow_pins_every_action_and_gives_the_build_no_right_to_publish() {
         assert!(commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{line}");
         actions += 1;
     }
-    assert_eq!(actions, 3);
+    assert_eq!(actions, 4);
     let (before, publish) = workflow.split_once("\n  publish:\n").unwrap();
     let (head, build) = before.split_once("\n  build:\n").unwrap();
     assert!(head.contains("\npermissions: {}\n"));
@@ -179,6 +179,18 @@ fn the_workflow_pins_every_action_and_gives_the_build_no_right_to_publish() {
     );
     assert!(!build.contains("write") && !build.contains("github.token"));
     assert!(publish.contains("contents: write") && !publish.contains("make") && !publish.contains("actions/checkout"));
+}
+
+#[test]
+fn every_file_of_a_release_is_attested_before_it_is_published_by_the_job_that_publishes() {
+    let workflow = std::fs::read_to_string(repository().join(".github/workflows/release.yml")).unwrap();
+    let (before, publish) = workflow.split_once("\n  publish:\n").unwrap();
+    for permission in ["id-token: write", "attestations: write"] {
+        assert!(!before.contains(permission) && publish.contains(permission), "{permission}");
+    }
+    let (attested, published) = publish.split_once("gh release create").unwrap();
+    assert!(attested.contains("uses: actions/attest@") && attested.contains("subject-path: release/*\n"));
+    assert!(published.contains(" release/* "));
 }
 
 #[test]

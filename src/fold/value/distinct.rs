@@ -260,9 +260,34 @@ mod tests {
     #[test]
     fn the_extremes_of_an_estimate_are_numbers() {
         assert_eq!(format!("{:.0}", estimate(&[0; REGISTERS])), "0");
-        assert!(estimate(&[54; REGISTERS]).is_finite() || estimate(&[54; REGISTERS]).is_infinite());
+        assert!(estimate(&[54; REGISTERS]).is_infinite());
         let mut all = Distinct::new(0);
         [0, u64::MAX].into_iter().for_each(|hash| all.insert(hash));
         assert_eq!(all.count(), Decimal::from(2));
+    }
+    #[test]
+    fn an_estimate_has_the_series_of_the_paper() {
+        let near = |found: f64, exact: f64| assert!((found - exact).abs() < 1e-9 * exact, "{found} and {exact}");
+        for x in [0.001, 0.1, 0.5, 0.75, 0.99] {
+            let terms = (1..60).map(|k| (1.0 - f64::powf(x, 0.5_f64.powi(k))).powi(2) * 0.5_f64.powi(k));
+            near(tau(x), (1.0 - x - terms.sum::<f64>()) / 3.0);
+            near(sigma(x), x + (1..20).map(|k| f64::powf(x, 2.0_f64.powi(k)) * 2.0_f64.powi(k - 1)).sum::<f64>());
+        }
+        assert_eq!([tau(0.0), tau(1.0)].map(f64::to_bits), [0, 0]);
+    }
+
+    /// Registers as 2^63 hashes leave them: two in five have the highest rank.
+    #[test]
+    fn an_estimate_is_right_where_ranks_end() {
+        let each = 2.0_f64.powi(52);
+        let rank = |register: u32| {
+            let share = (f64::from(register) + 0.5) / 2048.0;
+            let rank = (each / -share.ln()).log2().ceil().min(54.0);
+            (1..=54).find(|whole| f64::from(*whole) >= rank).unwrap()
+        };
+        let registers: Vec<u8> = (0..2048).map(rank).collect();
+        assert!((700..900).contains(&registers.iter().filter(|rank| **rank == 54).count()));
+        let found = estimate(&registers) / (each * 2048.0);
+        assert!((found - 1.0).abs() < 0.01, "{found}");
     }
 }

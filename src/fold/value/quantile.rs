@@ -262,6 +262,10 @@ mod tests {
             .collect();
         let distribution = of(&numbers);
         assert!(distribution.positive.0.len() <= 2048);
+        let mut all = Buckets::default();
+        (-5_000..5_000).for_each(|bucket| all.add(bucket, 1));
+        assert_eq!((all.0.len(), all.0.first_key_value(), all.count()), (2048, Some((&2_952, &7_953)), 10_000));
+        assert_eq!(Distribution::default().quantile(Quantile::USUAL[0]), None);
         assert_eq!(distribution.count(), u64::try_from(numbers.len()).unwrap());
         let greatest = distribution.quantile(Quantile::of(Decimal::from(1)).unwrap()).unwrap().to_f64();
         assert!((greatest / 9.9e60 - 1.0).abs() <= 0.01);

@@ -48,6 +48,8 @@ fn response_bodies_are_read_as_lambda_reads_them() {
         (r#"{"batchItemFailures":[{"itemIdentifier":"104"}]}"#, reported),
         (r#"{"batchItemFailures":[{"foo":null}]}"#, reported),
         (r#"{"batchItemFailures":"x"}"#, reported),
+        (r#""x""#, reported),
+        ("[1]", reported),
         ("17", reported),
         ("not json", reported),
     ];
@@ -94,6 +96,11 @@ fn a_failure_with_bisect_splits_the_batch_and_the_larger_half_is_second() {
     let next = next_step(three, Verdict::Failure(FailureResponse::Unhandled), &bisect);
     let halves: Vec<_> = next.redeliver.iter().map(|half| numbers(&half.records)).collect();
     assert_eq!((halves, next.split, next.pause), (vec![vec!["101"], vec!["102", "103"]], true, None));
+    // A single record is retried.
+    let mut one = batch();
+    one.records.truncate(1);
+    let next = next_step(one, Verdict::Failure(FailureResponse::Unhandled), &bisect);
+    assert_eq!((numbers(&next.redeliver[0].records), next.redeliver[0].attempts, next.split), (vec!["100"], 1, false));
 }
 
 #[test]

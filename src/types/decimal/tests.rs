@@ -19,6 +19,7 @@ fn numbers_that_dynamodb_can_store_are_exact() {
         ("9.9e125", "99E124"),
         ("-12.5", "-12.5"),
         ("100000000000000000000000000000000000000000000", "1E44"),
+        ("000000000000000000000000000000000000000000007", "7"),
     ];
     for (text, expected) in cases {
         assert_eq!(Decimal::parse(text).unwrap().to_string(), expected, "{text}");
@@ -42,6 +43,7 @@ fn texts_that_dynamodb_would_refuse_are_refused() {
         ("1e-131", DecimalError::Range),
         ("1e999999999999999999", DecimalError::Range),
         ("123456789012345678901234567890123456789", DecimalError::Precision),
+        ("100000000000000000000000000000000000001", DecimalError::Precision),
     ];
     for (text, expected) in cases {
         assert_eq!(Decimal::parse(text), Err(expected), "{text}");
@@ -81,6 +83,13 @@ fn products_are_exact_and_whole_numbers_are_the_nearest() {
         let split = Decimal::parse(text).unwrap().nearest_whole();
         assert_eq!((split.0.to_string(), split.1.to_string()), (whole.to_owned(), left.to_owned()), "{text}");
     }
+}
+
+#[test]
+fn units_are_exact_or_none() {
+    let units = |text: &str, scale| Decimal::parse(text).unwrap().units(scale);
+    assert_eq!((units("0", 200), units("1.25", 2), units("1.25", 3)), (Some(0), Some(125), Some(1_250)));
+    assert_eq!((units("1.25", 1), units("1E38", 0), units("1E39", 0)), (None, Some(10_i128.pow(38)), None));
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Reads the input of a command: a file or stdin with an event, or with a failure document that contains one.
 
-use std::io::Read;
+use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 
 use crate::failure_document::{FailureDocument, event_in};
-use crate::shell::text_file::text_of;
+use crate::shell::text_file::{read_whole, text_of};
 
 /// What a file contains.
 pub(super) struct Input {
@@ -20,12 +20,12 @@ pub(super) struct Input {
 impl Input {
     /// Reads a file, or stdin for `-`.
     pub(super) fn read(path: &Path) -> anyhow::Result<Input> {
-        let mut bytes = Vec::new();
-        if path == Path::new("-") {
-            std::io::stdin().read_to_end(&mut bytes).context("read the event from stdin")?;
-        } else {
-            bytes = std::fs::read(path).with_context(|| format!("read the event {}", path.display()))?;
-        }
+        let bytes = match path == Path::new("-") {
+            true => read_whole(std::io::stdin().lock()).context("read the event from stdin")?,
+            false => {
+                File::open(path).and_then(read_whole).with_context(|| format!("read the event {}", path.display()))?
+            }
+        };
         let bytes = text_of(&bytes).map_err(|why| anyhow!("read the event {}: {why}", path.display()))?.into_bytes();
         let (event, document) = event_in(bytes).map_err(|why| {
             let remedy =

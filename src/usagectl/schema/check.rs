@@ -14,7 +14,7 @@ pub(super) use self::finding::{Finding, Verdict, report};
 use super::columns::columns;
 use crate::shell::console::{self, Done, UsageError, plain};
 use crate::shell::options::Options;
-use crate::shell::text_file::text_of;
+use crate::shell::text_file::{read_whole, text_of};
 
 mod compare;
 mod finding;
@@ -90,7 +90,7 @@ const AVRO_FILE: &[u8] = b"Obj\x01";
 
 fn read(path: &Path) -> anyhow::Result<File> {
     let shown = path.display();
-    let bytes = std::fs::read(path).with_context(|| format!("read {shown}"))?;
+    let bytes = std::fs::File::open(path).and_then(read_whole).with_context(|| format!("read {shown}"))?;
     let text = match bytes.starts_with(AVRO_FILE) {
         true => avro::read_schema(&bytes).with_context(|| format!("read the schema in {shown}"))?.to_string(),
         false => text_of(&bytes).map_err(|why| UsageError(format!("read {shown}: {why}")))?,

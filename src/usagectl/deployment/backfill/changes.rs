@@ -59,7 +59,7 @@ impl Replaced {
         while let Some(line) = lines.next() {
             let line = line?;
             let taken = file.dynamodb_json(&line).and_then(|json| self.take_line(&json, names, purpose));
-            taken.map_err(|reason| anyhow::anyhow!("{} {reason}", lines.position()))?;
+            taken.map_err(|reason| anyhow::anyhow!("{} {reason}", lines.place()))?;
         }
         Ok(())
     }
@@ -137,9 +137,9 @@ impl Replaced {
     /// # Errors
     /// If it can't be read.
     pub(super) fn read(path: &Path, names: &[String], purpose: Purpose) -> anyhow::Result<Replaced> {
-        let content = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+        let file = std::fs::File::open(path).with_context(|| format!("read {}", path.display()))?;
         let mut replaced = BTreeMap::new();
-        for line in Lines::new(&path.display().to_string(), content.into(), None) {
+        for line in Lines::new(&path.display().to_string(), file, None) {
             let line = line?;
             let written: Written<'_> =
                 serde_json::from_str(&line).with_context(|| format!("read {}", path.display()))?;

@@ -114,8 +114,8 @@ impl Sender<'_> {
             Source::Export(file) => (file.lines().await?, Some(file.clone())),
             Source::Scan(path) => {
                 let shown = path.display().to_string();
-                let content = tokio::fs::read(path).await.with_context(|| format!("read {shown}"))?;
-                (Lines::new(&shown, content.into(), None), None)
+                let content = std::fs::File::open(path).with_context(|| format!("read {shown}"))?;
+                (Lines::new(&shown, content, None), None)
             }
             Source::Changes => return Ok(Box::new(self.replaced.entries().map(Ok))),
         };
@@ -128,7 +128,7 @@ impl Sender<'_> {
                 let json = file.as_ref().map_or(Ok(Cow::Borrowed(&*line)), |file| file.dynamodb_json(&line));
                 let json = match json {
                     Ok(json) => json,
-                    Err(reason) => return Some(Ok(Entry::Refused { item: lines.position(), reason })),
+                    Err(reason) => return Some(Ok(Entry::Refused { item: lines.place(), reason })),
                 };
                 match Line::read(&json, self.names) {
                     Ok(Line { key, .. }) if self.replaced.contains(&key) => {}
@@ -136,7 +136,7 @@ impl Sender<'_> {
                     Ok(Line { key, image: Some(image) }) => {
                         return Some(Ok(Entry::Item { key, image: image.to_owned(), purpose: self.purpose }));
                     }
-                    Err(reason) => return Some(Ok(Entry::Refused { item: lines.position(), reason })),
+                    Err(reason) => return Some(Ok(Entry::Refused { item: lines.place(), reason })),
                 }
             }
         };

@@ -7,9 +7,9 @@ mod manifest;
 mod store;
 
 use std::borrow::Cow;
+use std::io::Seek;
 
-use anyhow::bail;
-use axum::body::Bytes;
+use anyhow::{Context, bail};
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use stream_types::Timestamp;
@@ -81,7 +81,7 @@ impl Export {
 }
 
 /// Reads a manifest and checks it against its checksum, which is in a file of the same name.
-async fn checked(store: &Store, name: &str) -> anyhow::Result<Bytes> {
+async fn checked(store: &Store, name: &str) -> anyhow::Result<Vec<u8>> {
     let file = format!("{name}.json");
     let missing =
         |file: &str| UsageError(format!("{} doesn't exist, so this is not a complete export", store.shown(file)));
@@ -92,7 +92,7 @@ async fn checked(store: &Store, name: &str) -> anyhow::Result<Bytes> {
         found => found,
     };
     let checksum = checksum.ok_or_else(|| missing(&format!("{name}.md5")))?;
-    check_md5(&content, &String::from_utf8_lossy(&checksum))
+    check_md5(md5::compute(&content), &String::from_utf8_lossy(&checksum))
         .map_err(|reason| UsageError(format!("{} {reason}; {AGAIN}", store.shown(&file))))?;
     Ok(content)
 }
@@ -205,8 +205,12 @@ impl File {
     pub(super) async fn lines(&self) -> anyhow::Result<Lines> {
         let key = self.key();
         let damaged = |reason: &str| UsageError(format!("the data file {key} {reason}; {AGAIN}"));
-        let content = self.store.data(key).await?.ok_or_else(|| damaged("is missing"))?;
-        check_md5(&content, &self.file.md5_checksum).map_err(|reason| damaged(&reason))?;
+        let mut content = self.store.data(key).await?.ok_or_else(|| damaged("is missing"))?;
+        let mut digest = md5::Context::new();
+        let reading = || format!("read the data file {key}");
+        std::io::copy(&mut content, &mut digest).with_context(reading)?;
+        check_md5(digest.compute(), &self.file.md5_checksum).map_err(|reason| damaged(&reason))?;
+        content.rewind().with_context(reading)?;
         Ok(Lines::new(key, content, Some(self.file.item_count)))
     }
 }

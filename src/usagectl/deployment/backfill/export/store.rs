@@ -1,12 +1,16 @@
 //! Where an export is: a folder or a bucket.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use axum::body::Bytes;
 
 use crate::shell::console::UsageError;
+
+/// The most bytes of a manifest. A list of data files has about 200 for each, so this has room for 300,000.
+const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
 /// The folder that has the manifests of one export.
 #[derive(Debug, Clone)]
@@ -44,46 +48,68 @@ impl Store {
     }
 
     /// A file in the folder, or `None` if it doesn't exist.
-    pub(super) async fn file(&self, name: &str) -> anyhow::Result<Option<Bytes>> {
-        match self {
-            Store::Folder(folder) => read(&folder.join(name)).await,
-            Store::Bucket { client, bucket, folder } => get(client, bucket, &format!("{folder}/{name}")).await,
+    ///
+    /// # Errors
+    /// If it can't be read, or is larger than a manifest can be.
+    pub(super) async fn file(&self, name: &str) -> anyhow::Result<Option<Vec<u8>>> {
+        let found = match self {
+            Store::Folder(folder) => open(&folder.join(name))?,
+            Store::Bucket { client, bucket, folder } => download(client, bucket, &format!("{folder}/{name}")).await?,
+        };
+        let Some(file) = found else { return Ok(None) };
+        let mut content = Vec::new();
+        let doing = || format!("read {}", self.shown(name));
+        file.take(MAX_MANIFEST_BYTES + 1).read_to_end(&mut content).with_context(doing)?;
+        if u64::try_from(content.len())? > MAX_MANIFEST_BYTES {
+            let limit = MAX_MANIFEST_BYTES >> 20;
+            return Err(
+                UsageError(format!("{} has more than {limit} MiB, which no export needs", self.shown(name))).into()
+            );
         }
+        Ok(Some(content))
     }
 
     /// A data file with this key. A bucket has it under the key; a copy of an export has it in the folder of the manifests, or
     /// beside it, where incremental exports share a folder.
-    pub(super) async fn data(&self, key: &str) -> anyhow::Result<Option<Bytes>> {
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub(super) async fn data(&self, key: &str) -> anyhow::Result<Option<File>> {
         match self {
             Store::Folder(folder) => {
                 let name = key.rsplit('/').next().unwrap_or(key);
                 let shared = folder.parent().map(|parent| parent.join("data").join(name));
-                match read(&folder.join("data").join(name)).await? {
-                    None => match shared {
-                        Some(shared) => read(&shared).await,
-                        None => Ok(None),
-                    },
-                    found => Ok(found),
+                match (open(&folder.join("data").join(name))?, shared) {
+                    (None, Some(shared)) => open(&shared),
+                    (found, _) => Ok(found),
                 }
             }
-            Store::Bucket { client, bucket, .. } => get(client, bucket, key).await,
+            Store::Bucket { client, bucket, .. } => download(client, bucket, key).await,
         }
     }
 }
 
-async fn read(path: &std::path::Path) -> anyhow::Result<Option<Bytes>> {
-    match tokio::fs::read(path).await {
-        Ok(bytes) => Ok(Some(bytes.into())),
+fn open(path: &Path) -> anyhow::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
     }
 }
 
-async fn get(client: &aws_sdk_s3::Client, bucket: &str, key: &str) -> anyhow::Result<Option<Bytes>> {
+/// A copy of an object in a file without a name, which takes no memory however large it is.
+async fn download(client: &aws_sdk_s3::Client, bucket: &str, key: &str) -> anyhow::Result<Option<File>> {
     let doing = || format!("get s3://{bucket}/{key} (s3:GetObject)");
-    match client.get_object().bucket(bucket).key(key).send().await {
-        Ok(answer) => Ok(Some(answer.body.collect().await.with_context(doing)?.into_bytes())),
-        Err(error) if error.code() == Some("NoSuchKey") => Ok(None),
-        Err(error) => Err(error).with_context(doing),
+    let mut body = match client.get_object().bucket(bucket).key(key).send().await {
+        Ok(answer) => answer.body,
+        Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+        Err(error) => return Err(error).with_context(doing),
+    };
+    let writing = || format!("write a copy of s3://{bucket}/{key} to {}", std::env::temp_dir().display());
+    let mut file = tempfile::tempfile().with_context(writing)?;
+    while let Some(part) = body.try_next().await.with_context(doing)? {
+        file.write_all(&part).with_context(writing)?;
     }
+    file.rewind().with_context(writing)?;
+    Ok(Some(file))
 }
