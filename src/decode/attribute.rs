@@ -9,7 +9,7 @@ use std::hash::Hash;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::json::{JsonError, Reader};
+use super::json::{JsonError, Reader, raw_fields};
 use crate::decimal::Decimal;
 use crate::record::{Code, Fault, Item, Value};
 
@@ -36,6 +36,32 @@ pub fn plain_item<'a>(text: &'a str) -> Result<Item<'a>, Fault> {
     let item = attributes(&mut reader, 0, plain)?;
     reader.end()?;
     Ok(item)
+}
+
+/// Reads the attributes of an image or of the keys that can be read, and leaves out the others.
+pub fn readable_item(text: &str) -> Item<'_> {
+    readable(text, |value| typed(&mut Reader::new(value), 0).ok())
+}
+
+/// The same for a plain JSON object and the objects inside it.
+pub fn readable_plain_item(text: &str) -> Item<'_> {
+    readable_plain(text, 0)
+}
+
+fn readable_plain(text: &str, depth: usize) -> Item<'_> {
+    readable(text, |value| match deeper(depth) {
+        Ok(depth) if value.starts_with('{') => Some(Value::M(readable_plain(value, depth))),
+        _ => plain(&mut Reader::new(value), depth).ok(),
+    })
+}
+
+fn readable<'a>(text: &'a str, read: impl Fn(&'a str) -> Option<Value<'a>>) -> Item<'a> {
+    let mut item = Item::default();
+    // What comes before a syntax error has been read.
+    let _ = raw_fields(text, |name, json| {
+        item.0.extend(read(json).map(|value| (Cow::Owned(name.to_owned()), value)));
+    });
+    item
 }
 
 /// Initial capacities that fit most items and most maps inside them, so that their lists rarely grow.
@@ -226,6 +252,20 @@ mod tests {
         }
         let plain = format!(r#"{{"a":{}1{}}}"#, "[".repeat(200_000), "]".repeat(200_000));
         assert_eq!(plain_item(&plain).unwrap_err().code, Code::TooDeep);
+    }
+
+    #[test]
+    fn an_attribute_that_cannot_be_read_does_not_hide_the_others() {
+        let typed = r#"{"a":{"S":"x"},"b":{"N":"NaN"},"c":{"M":{"d":{"S":"\ud800"}}},"e":{"N":"1"}}"#;
+        assert_eq!(readable_item(typed), item(r#"{"a":{"S":"x"},"e":{"N":"1"}}"#).unwrap());
+        let plain = r#"{"a":"x","b":1e400,"c":{"d":"\ud800","e":[[2]]},"f":[1e400],"g":true}"#;
+        let rest = plain_item(r#"{"a":"x","c":{"e":[[2]]},"g":true}"#).unwrap();
+        assert_eq!(readable_plain_item(plain), rest);
+        // A syntax error ends the item.
+        assert_eq!(readable_plain_item(&plain.replace("true}", "true,")), rest);
+        assert_eq!((readable_item("7"), readable_plain_item("")), (Item::default(), Item::default()));
+        let deep = format!(r#"{{"a":1,"b":{}1{}}}"#, r#"{"b":"#.repeat(50_000), "}".repeat(50_000));
+        assert_eq!(readable_plain_item(&deep).at_path("a"), plain_item(r#"{"a":1}"#).unwrap().at_path("a"));
     }
 
     #[test]

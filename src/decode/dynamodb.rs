@@ -8,7 +8,7 @@ use super::json::{JsonError, Reader, raw_fields};
 use super::{RawRecord, attribute, text};
 use crate::decimal::Decimal;
 use crate::outline::{Node, Outline};
-use crate::record::{ChangeOf, ChangeRecord, Code, Fault, ImageOf, Item, Origin, RecordOf, Remover};
+use crate::record::{ChangeOf, ChangeRecord, Code, Fault, Image, ImageOf, Item, Origin, RecordOf, Remover};
 use crate::time::{Timestamp, Unit};
 
 /// The fields of a `dynamodb` object, each as JSON text.
@@ -85,6 +85,15 @@ impl<'a> StreamRecord<'a> {
             return Err(Fault::new(Code::Malformed, "Keys", "is empty"));
         }
         Ok(keys)
+    }
+
+    /// The keys and the newest image, without the attributes that can't be read.
+    pub(super) fn readable(&self, event_name: Option<&str>) -> (Item<'a>, Image<'a>) {
+        let read = |item: &RawItem<'a>| attribute::readable_item(item.json);
+        let is_removal = text(event_name, "eventName").is_ok_and(|name| name == "REMOVE");
+        let newest = if is_removal { &self.old_image } else { &self.new_image };
+        let image = newest.as_ref().map_or(ImageOf::NotCarried, |image| ImageOf::Carried(read(image)));
+        (self.keys.as_ref().map(read).unwrap_or_default(), image)
     }
 
     /// The time of the change, and the unit in which it was given.

@@ -133,7 +133,7 @@ impl<'a> KinesisFields<'a> {
 }
 
 /// The data of a record with the fields around it.
-struct Message<'a> {
+pub(super) struct Message<'a> {
     stream_arn: Cow<'a, str>,
     /// The base64 as JSON text. That of an aggregated record isn't read again for each user record.
     data: Option<&'a str>,
@@ -141,7 +141,7 @@ struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    fn read(record: &Fields<'a>, source: Option<&'a Origin<'_>>) -> Result<Self, Fault> {
+    pub(super) fn read(record: &Fields<'a>, source: Option<&'a Origin<'_>>) -> Result<Self, Fault> {
         let fields = record.kinesis.as_ref().ok_or_else(|| fault("kinesis", "is missing"))?;
         if let Some(error) = fields.broken {
             return Err(Fault::from(error).within("kinesis"));
@@ -157,7 +157,11 @@ impl<'a> Message<'a> {
     }
 
     /// Decodes the data, or the part of it that is a user record, into `bytes`.
-    fn decode<'b>(&self, user_record: Option<&UserRecord>, bytes: &'b mut Vec<u8>) -> Result<&'b [u8], Fault> {
+    pub(super) fn decode<'b>(
+        &self,
+        user_record: Option<&UserRecord>,
+        bytes: &'b mut Vec<u8>,
+    ) -> Result<&'b [u8], Fault> {
         let data = text(self.data, "kinesis.data")?;
         let invalid = || fault("kinesis.data", "isn't valid base64");
         if let Some(user_record) = user_record {
@@ -178,7 +182,7 @@ impl<'a> Message<'a> {
     }
 }
 
-fn json_of(bytes: &[u8]) -> Result<&str, Fault> {
+pub(super) fn json_of(bytes: &[u8]) -> Result<&str, Fault> {
     std::str::from_utf8(bytes).map_err(|_| match bytes.starts_with(&MAGIC) {
         true => fault("kinesis.data", "starts like an aggregated record, but has the wrong MD5 or an invalid protobuf"),
         false => fault("kinesis.data", "isn't valid UTF-8"),
@@ -186,7 +190,7 @@ fn json_of(bytes: &[u8]) -> Result<&str, Fault> {
 }
 
 impl Fields<'_> {
-    fn is_table_change(&self) -> bool {
+    pub(super) fn is_table_change(&self) -> bool {
         self.dynamodb.is_some() && self.event_name.is_some()
     }
 }

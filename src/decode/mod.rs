@@ -25,6 +25,7 @@ mod fields;
 mod identity;
 pub mod json;
 mod kinesis;
+mod readable;
 mod scan;
 mod strings;
 
@@ -37,6 +38,7 @@ use crate::record::{ChangeRecord, Code, Fault, Item, Origin, RecordId, Rejection
 use aggregate::UserRecord;
 use fields::Fields;
 use json::Reader;
+pub use readable::ItemReader;
 
 /// A batch as Lambda delivers it. Its envelope has been read; its records are decoded when asked for.
 #[derive(Debug)]

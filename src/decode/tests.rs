@@ -34,10 +34,15 @@ fn decoded<T>(event: &str, look: impl Fn(&ChangeRecord<'_>) -> T) -> Vec<Result<
         Ok(event) => event,
         Err(error) => return vec![Err(safe(&error))],
     };
-    let mut scratch = Vec::new();
-    let decode =
-        |raw: &RawRecord<'_>| raw.decode(&mut scratch).map(|record| look(&record)).map_err(|found| safe(&found));
-    event.records().iter().map(decode).collect()
+    let (mut scratch, mut reader) = (Vec::new(), ItemReader::default());
+    let mut decoded = Vec::new();
+    for raw in event.records() {
+        decoded.push(raw.decode(&mut scratch).map_err(|found| safe(&found)).map(|record| {
+            assert_eq!(reader.read(raw), Some((record.keys.clone(), record.newest_image().clone())));
+            look(&record)
+        }));
+    }
+    decoded
 }
 
 /// The result of `look` for a single record.

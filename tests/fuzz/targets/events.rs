@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_dynamo::AttributeValue;
 use stream_types::Decimal;
-use usage_aggregator::decode::Event;
+use usage_aggregator::decode::{Event, ItemReader};
 use usage_aggregator::outline::Outline;
 use usage_aggregator::record::{ChangeOf, ChangeRecord, ImageOf, Item, Value};
 
@@ -91,8 +91,8 @@ fn kinesis_event(data: &[u8]) -> String {
     event
 }
 
-/// Decodes an event in one pass and with the fallback, which must make the same records and rejections. `None` if the
-/// envelope is refused.
+/// Decodes an event in one pass and with the fallback, which must make the same records and rejections. All of a record that is
+/// decoded can be read without decoding it. `None` if the envelope is refused.
 fn both_decoders_agree(data: &[u8]) -> Option<Event<'_>> {
     let mut decoded = String::new();
     let mut written = |record: &dyn std::fmt::Debug| _ = writeln!(decoded, "{record:?}");
@@ -110,10 +110,14 @@ fn both_decoders_agree(data: &[u8]) -> Option<Event<'_>> {
             return None;
         }
     };
-    let (mut expected, mut scratch) = (String::new(), Vec::new());
+    let (mut expected, mut scratch, mut reader) = (String::new(), Vec::new(), ItemReader::default());
     for raw in event.records() {
+        let readable = reader.read(raw);
         _ = match raw.decode(&mut scratch) {
-            Ok(record) => writeln!(expected, "{record:?}"),
+            Ok(record) => {
+                assert!(readable.is_some_and(|(keys, image)| keys == record.keys && image == *record.newest_image()));
+                writeln!(expected, "{record:?}")
+            }
             Err(rejection) => writeln!(expected, "{rejection:?}"),
         };
     }
