@@ -63,7 +63,7 @@ pub const VARIABLES: [Variable; 25] = [
     variable(
         "QUARANTINE_LIMIT_PERCENT",
         "50",
-        "maximum share of rejected records in a batch; above it, the whole batch fails",
+        "maximum share of rejected records in a batch, and of their entities; if both are above it, the batch fails",
     ),
     variable("ALERT_BUS", "default", "EventBridge event bus that gets alerts: its name or ARN"),
     variable("ALERT_TOPIC", "", "ARN of an SNS topic that gets alerts, instead of ALERT_BUS"),
@@ -175,7 +175,8 @@ pub struct ArchivePlace {
 /// How rejected records are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantine {
-    /// The maximum share of rejected records in a batch, in percent. Above it, the whole batch is rejected.
+    /// The maximum share of rejected records in a batch, and of their entities, in percent. If both are above it, the whole batch is
+    /// rejected.
     pub limit_percent: usize,
     /// The name of the function, for the documents.
     pub function: String,

@@ -256,7 +256,7 @@ impl Handler {
     fn plan_context(&self, now: Timestamp) -> PlanContext {
         let mut context = self.config.plan_context(now);
         if let OnRejection::Quarantine { recent, .. } = &mut context.on_rejection {
-            *recent = *self.recent();
+            recent.clone_from(&self.recent());
         }
         context
     }

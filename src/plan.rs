@@ -4,6 +4,7 @@
 pub mod backfill;
 mod count_from;
 mod drafts;
+mod entity;
 mod event;
 mod partition;
 mod recent;
@@ -27,6 +28,7 @@ use crate::time::Timestamp;
 use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys, snapshot_of};
 use backfill::Backfill;
 use drafts::Drafts;
+pub use entity::Evidence;
 use event::MAX_QUARANTINED;
 pub use event::{OnRejection, plan_event, plan_event_in_phases};
 use partition::{archived_image, partition_date};
@@ -57,6 +59,8 @@ pub struct Plan {
     pub source_table: Option<String>,
     /// The records by kind and effect.
     pub tally: Tally,
+    /// What the batch shows about entities, if rejected records are quarantined.
+    pub evidence: Evidence,
 }
 
 /// A rejected record that doesn't end the plan.

@@ -23,19 +23,17 @@ impl Handler {
     pub(super) async fn append_batch(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
         // A record is planned before the next one is decoded. The phases are measured if the trace is exported.
         let planning = info_span!(target: "telemetry", "decode and plan");
-        let (batch, plan) = planning.in_scope(|| self.plan(event, invocation.now))?;
+        let (batch, mut plan) = planning.in_scope(|| self.plan(event, invocation.now))?;
         drop(planning);
         spans::record_batch(&batch, &plan);
         let storing = info_span!(target: "telemetry", "store");
         let stored = self.store(&batch, &plan, invocation).instrument(storing).await?;
         let written = stored.pages.clone();
         let quarantined: BTreeSet<usize> = plan.quarantined.iter().map(|quarantined| quarantined.record).collect();
+        let evidence = std::mem::take(&mut plan.evidence);
         let outcome = BatchOutcome::new(&batch, plan, stored);
-        {
-            // What a plan rejects counts nothing, so that its share is limited. A record whose target was refused counts.
-            let mut recent = self.recent();
-            (0..outcome.durable).for_each(|record| recent.add(quarantined.contains(&record)));
-        }
+        // What a plan rejects counts nothing, so that its share is limited. A record whose target was refused counts.
+        self.recent().add_batch(outcome.durable, &quarantined, evidence);
         self.fold_now(&written, invocation).await;
         Ok(outcome)
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::entity::Entities;
 use super::recent::{MIN_RECORDS, Recent};
 use super::{Plan, PlanContext, Planner};
 use crate::decode::Event;
@@ -14,16 +15,17 @@ use crate::pipeline::Pipeline;
 use crate::record::{Code, Fault, Rejection};
 
 /// What a rejected record means for the records after it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum OnRejection {
     /// The plan ends before the rejected record, so that Lambda delivers it and the records after it again.
     #[default]
     End,
     /// The rejected record is quarantined, and the plan continues after it.
     Quarantine {
-        /// The maximum share of rejected records, in percent. Above it, the whole batch is rejected.
+        /// The maximum share of rejected records, and of entities with rejected records, in percent. If both are above it, the
+        /// whole batch is rejected.
         limit_percent: usize,
-        /// The records before this batch.
+        /// The records and entities before this batch.
         recent: Recent,
     },
 }
@@ -61,7 +63,7 @@ pub fn plan_event_in_phases<'e>(
                 context.to_mut().on_rejection = OnRejection::End;
             }
             Ok(plan) => {
-                let plan = within_limit(&batch, plan, context.on_rejection);
+                let plan = within_limit(&batch, plan, pipeline, &context.on_rejection);
                 return Ok((batch, plan));
             }
             Err(_) if panics == MAX_PANICS => {
@@ -87,10 +89,13 @@ pub fn plan_event_in_phases<'e>(
 /// are rejected, neither the function's memory nor a document for each of them is worth it, so the whole batch is.
 pub(super) const MAX_QUARANTINED: usize = 10_000;
 
+/// The entity of one in 500 records is remembered: enough to know 20 soon, and too few to matter.
+const SAMPLE: usize = 500;
+
 /// Replaces a plan that quarantines too large a share of its batch by one that does nothing: a broken release must not
 /// move the whole stream into the failure bucket. A batch of fewer than 20 records is judged together with the records
-/// before it.
-fn within_limit(batch: &Event<'_>, plan: Plan, on_rejection: OnRejection) -> Plan {
+/// before it. If the rejected records are those of few entities, the release isn't broken, and they must not stop the others.
+fn within_limit(batch: &Event<'_>, plan: Plan, pipeline: &Pipeline, on_rejection: &OnRejection) -> Plan {
     let OnRejection::Quarantine { limit_percent, recent } = on_rejection else { return plan };
     let (earlier, earlier_rejected) = recent.last(MIN_RECORDS.saturating_sub(plan.records));
     let (records, rejected) = (earlier + plan.records, earlier_rejected + plan.quarantined.len());
@@ -100,6 +105,10 @@ fn within_limit(batch: &Event<'_>, plan: Plan, on_rejection: OnRejection) -> Pla
             nothing(batch, Code::TooManyRejected, message)
         }
         Some(first) if records >= MIN_RECORDS && rejected * 100 > records * limit_percent => {
+            let entities = Entities::of(batch, &plan, pipeline, 1);
+            if entities.rejects_few(recent, *limit_percent) {
+                return Plan { evidence: entities.into_evidence(true), ..plan };
+            }
             let message = format!(
                 "{rejected} of {records} are rejected, more than QUARANTINE_LIMIT_PERCENT={limit_percent} allows; check \
                  what was deployed last, or raise the limit if the records are bad; the first is {}",
@@ -107,7 +116,10 @@ fn within_limit(batch: &Event<'_>, plan: Plan, on_rejection: OnRejection) -> Pla
             );
             nothing(batch, Code::TooManyRejected, message)
         }
-        _ => plan,
+        _ => {
+            let evidence = Entities::of(batch, &plan, pipeline, SAMPLE).into_evidence(false);
+            Plan { evidence, ..plan }
+        }
     }
 }
 

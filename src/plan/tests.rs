@@ -2,6 +2,7 @@
 
 mod aggregated;
 mod backfill;
+mod entities;
 mod phases;
 
 use super::*;

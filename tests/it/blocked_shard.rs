@@ -18,7 +18,7 @@ use usage_aggregator::handler::Invocation;
 use usage_aggregator::record::SequenceNumber;
 use usage_aggregator::time::Timestamp;
 
-use crate::prefix::order;
+use crate::prefix::{order, order_of};
 use crate::simulation::bench::{Bench, Release};
 
 /// The creation time of the first record, 2026-03-01T12:00:00Z.
@@ -35,8 +35,17 @@ const CALL: Duration = Duration::from_millis(5);
 struct Case {
     release: Release,
     records_per_second: usize,
-    rejected_percent: usize,
+    rejected: Rejected,
     retries: u32,
+}
+
+/// Which records are rejected.
+#[derive(Debug, Clone, Copy)]
+enum Rejected {
+    /// This share of everybody's records, in percent.
+    Percent(usize),
+    /// All records of one customer: nine out of ten and, after the first 250, 99 out of 100.
+    OfOneCustomer,
 }
 
 /// What was measured while the load ran.
@@ -103,12 +112,22 @@ impl Function for Lambda {
 impl Case {
     /// Every record at such a position is rejected. The first one comes early, but not first.
     fn is_rejected(self, position: usize) -> bool {
-        self.rejected_percent > 0 && position % (100 / self.rejected_percent) == 10 % (100 / self.rejected_percent)
+        match self.rejected {
+            Rejected::Percent(0) => false,
+            Rejected::Percent(percent) => position % (100 / percent) == 10 % (100 / percent),
+            Rejected::OfOneCustomer if position < 250 => !position.is_multiple_of(10),
+            Rejected::OfOneCustomer => !position.is_multiple_of(100),
+        }
     }
 
     fn record(self, position: usize, created_at: Timestamp) -> SourceRecord {
-        let total = if self.is_rejected(position) { json!({ "S": "much" }) } else { json!({ "N": "1.50" }) };
-        let mut record = order(position, &total);
+        let is_rejected = self.is_rejected(position);
+        let total = if is_rejected { json!({ "S": "much" }) } else { json!({ "N": "1.50" }) };
+        let mut record = match self.rejected {
+            Rejected::Percent(_) => order(position, &total),
+            Rejected::OfOneCustomer if is_rejected => order_of("attacker", position, &total),
+            Rejected::OfOneCustomer => order_of(&format!("other-{}", position % 70), position, &total),
+        };
         record["dynamodb"]["ApproximateCreationDateTime"] = (created_at.micros() / 1_000_000).into();
         let sequence = SequenceNumber::parse((FIRST_SEQUENCE_NUMBER + position as u128).to_string()).unwrap();
         SourceRecord { sequence, item: position as u64, created_at, json: record.to_string() }
@@ -184,11 +203,15 @@ impl Case {
 }
 
 fn row(case: Case, measured: Measured) -> String {
-    let Case { release, records_per_second, rejected_percent, retries } = case;
+    let Case { release, records_per_second, rejected, retries } = case;
+    let rejected = match rejected {
+        Rejected::Percent(percent) => format!("{percent}%"),
+        Rejected::OfOneCustomer => "one customer's".to_owned(),
+    };
     let Measured { settled_per_second, highest_age, behind_rejected } = measured;
     let (highest, behind) = (highest_age.as_secs_f64(), behind_rejected.as_secs_f64());
     format!(
-        "| {release:?} | {records_per_second} | {rejected_percent}% | {retries} | {settled_per_second:.1} | {highest:.1} s | {behind:.1} s |"
+        "| {release:?} | {records_per_second} | {rejected} | {retries} | {settled_per_second:.1} | {highest:.1} s | {behind:.1} s |"
     )
 }
 
@@ -207,7 +230,8 @@ fn quarantined_records_hold_up_no_other_record() {
         for release in [Release::Failing, Release::Quarantining] {
             for &retries in retries {
                 let measure = |rejected_percent| {
-                    let case = Case { release, records_per_second, rejected_percent, retries };
+                    let rejected = Rejected::Percent(rejected_percent);
+                    let case = Case { release, records_per_second, rejected, retries };
                     let measured = case.measure(&bench, duration);
                     println!("{}", row(case, measured));
                     measured
@@ -236,10 +260,32 @@ fn quarantined_records_hold_up_no_other_record() {
 fn a_broken_release_quarantines_fewer_than_twenty_records() {
     for records_per_second in [12, 50, 500] {
         let bench = Bench::with_limit("50");
-        let case = Case { release: Release::Quarantining, records_per_second, rejected_percent: 100, retries: 10 };
+        let case =
+            Case { release: Release::Quarantining, records_per_second, rejected: Rejected::Percent(100), retries: 10 };
         let measured = case.measure(&bench, Duration::from_secs(20));
         let quarantined = bench.stored().documents.len();
         assert!(quarantined < 20, "{quarantined} are quarantined: {measured:?}");
         assert!(measured.highest_age > Duration::from_secs(15), "the shard is blocked: {measured:?}");
+    }
+}
+
+/// One customer who fills a shard with bad records holds up nobody, although most batches have more of them than the limit allows,
+/// and many have nothing else.
+#[test]
+fn one_customer_with_bad_records_does_not_stop_the_shard() {
+    for records_per_second in [12, 50, 500] {
+        let bench = Bench::with_limit("50");
+        let measure = |rejected| {
+            let case = Case { release: Release::Quarantining, records_per_second, rejected, retries: 10 };
+            let measured = case.measure(&bench, Duration::from_secs(30));
+            println!("{}", row(case, measured));
+            measured
+        };
+        let without = measure(Rejected::Percent(0));
+        let attacked = measure(Rejected::OfOneCustomer);
+        assert!(attacked.settled_per_second > 0.95 * without.settled_per_second, "{attacked:?}");
+        assert!(attacked.highest_age <= 2 * without.highest_age, "{attacked:?}");
+        let quarantined = bench.stored().documents.len();
+        assert!(quarantined > records_per_second * 20, "only {quarantined} are quarantined");
     }
 }

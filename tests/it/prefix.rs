@@ -15,14 +15,19 @@ pub const NOW: &str = "2026-03-01T12:00:30Z";
 
 /// The insertion of an order, one per second. `number` is its position.
 pub fn order(number: usize, total: &Value) -> Value {
+    order_of(&(number % 3).to_string(), number, total)
+}
+
+/// The same, by this customer.
+pub fn order_of(customer: &str, number: usize, total: &Value) -> Value {
     json!({
         "eventID": format!("{number:032}"), "eventName": "INSERT", "eventVersion": "1.1", "eventSource": "aws:dynamodb",
         "awsRegion": "us-east-1",
         "dynamodb": {
             "ApproximateCreationDateTime": 1_772_366_400 + number,
-            "Keys": { "pk": { "S": format!("CUSTOMER#{}", number % 3) }, "sk": { "S": format!("ORDER#{number}") } },
+            "Keys": { "pk": { "S": format!("CUSTOMER#{customer}") }, "sk": { "S": format!("ORDER#{number}") } },
             "NewImage": {
-                "pk": { "S": format!("CUSTOMER#{}", number % 3) }, "sk": { "S": format!("ORDER#{number}") },
+                "pk": { "S": format!("CUSTOMER#{customer}") }, "sk": { "S": format!("ORDER#{number}") },
                 "status": { "S": "OPEN" }, "total": total,
             },
             "SequenceNumber": format!("{}", 100_000_000_000_000_000_000_u128 + number as u128),

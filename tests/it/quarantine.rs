@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use usage_aggregator::handler::Invocation;
 
-use crate::prefix::{NOW, event, message_of, order, orders};
-use crate::simulation::bench::{Bench, Release};
+use crate::prefix::{NOW, event, message_of, order, order_of, orders};
+use crate::simulation::bench::{Bench, Lease, Release};
 use crate::world::{World, appended, at, services};
 
 async fn world(name: &str, pipeline: &str) -> World {
@@ -187,5 +187,97 @@ async fn a_record_from_the_future_counts_once_when_its_time_has_come() {
         assert_eq!((outcome.durable, codes), (1, vec!["too_new"; quarantined]), "{time}");
         let stored = bench.stored();
         assert_eq!((appended(&stored.ledger).len(), stored.documents.len()), (counted, 1), "{time}");
+    }
+}
+
+/// A bad order of one customer, who fills the shard with them.
+fn attack(number: usize) -> Value {
+    order_of("attacker", number, &json!({ "S": "much" }))
+}
+
+/// A good order of one of twenty other customers.
+fn other(number: usize) -> Value {
+    order_of(&format!("other-{}", number % 20), number, &json!({ "N": "1" }))
+}
+
+/// The profile of a customer, of another record type.
+fn profile(number: usize) -> Value {
+    let mut record = other(number);
+    for items in ["Keys", "NewImage"] {
+        record["dynamodb"][items]["sk"] = json!({ "S": "PROFILE" });
+    }
+    record["dynamodb"]["NewImage"]["name"] = json!({ "S": "a" });
+    record
+}
+
+/// What a function does with a batch: how many of its records are durable, and how many of these are quarantined.
+async fn handled(lease: &Lease, records: &[Value]) -> (usize, usize) {
+    // Later than all of them.
+    let outcome = lease.sandbox.handler.append(&event(records), &at("2026-03-01T13:00:00Z")).await.unwrap();
+    (outcome.durable, outcome.quarantined.len())
+}
+
+/// One customer among others no longer stops them. In virtual time.
+#[tokio::test(start_paused = true)]
+async fn bad_records_of_one_customer_are_quarantined_however_many_they_are() {
+    let bench = Bench::with_limit("50");
+    let lease = bench.sandbox(Release::Quarantining);
+    let mixture: Vec<Value> =
+        (0..100).map(|number| if number % 10 == 0 { other(number / 10) } else { attack(number) }).collect();
+    assert_eq!(handled(&lease, &mixture).await, (100, 90));
+    assert_eq!((appended(&bench.stored().ledger).len(), bench.stored().documents.len()), (10, 90));
+
+    // Then nothing but theirs: the function has seen that it accepts those of others.
+    for batch in 1..=5 {
+        let records: Vec<Value> = (0..100).map(|number| attack(batch * 100 + number)).collect();
+        assert_eq!(handled(&lease, &records).await, (100, 100));
+    }
+    // They don't count against others either, whose records are too few to be judged alone and are of another type.
+    let mut nameless = profile(1_000);
+    nameless["dynamodb"]["NewImage"]["name"] = json!({ "N": "1" });
+    assert_eq!(handled(&lease, &[profile(1_001), nameless]).await, (2, 1));
+    // A producer that makes bad records of everybody stops the shard as a broken release does.
+    let everybody: Vec<Value> = (2_000..2_100)
+        .map(|number| order_of(&format!("other-{}", number % 20), number, &json!({ "S": "much" })))
+        .collect();
+    assert_eq!(handled(&lease, &everybody).await, (0, 0));
+}
+
+/// A function that has just started can't tell one bad customer from a broken release, so the batch is delivered again. Once the
+/// function has seen others, it can. In virtual time.
+#[tokio::test(start_paused = true)]
+async fn a_function_that_has_seen_nobody_else_rejects_the_whole_batch() {
+    let bench = Bench::with_limit("50");
+    let lease = bench.sandbox(Release::Quarantining);
+    let bad: Vec<Value> = (100..200).map(attack).collect();
+    assert_eq!(handled(&lease, &bad).await, (0, 0));
+    assert!(bench.stored().documents.is_empty());
+    // Batches of other shards. Those of another record type show nothing about this one.
+    for number in 0..10 {
+        assert_eq!(handled(&lease, &[profile(number)]).await, (1, 0));
+    }
+    assert_eq!(handled(&lease, &bad).await, (0, 0));
+    for number in 10..12 {
+        assert_eq!(handled(&lease, &[other(number)]).await, (1, 0));
+    }
+    assert_eq!(handled(&lease, &bad).await, (100, 100));
+}
+
+/// The same for a broken release, which no batch shows to accept anything. In virtual time.
+#[tokio::test(start_paused = true)]
+async fn a_broken_release_rejects_every_batch_of_twenty_as_a_whole() {
+    let bench = Bench::with_limit("50");
+    let lease = bench.sandbox(Release::Quarantining);
+    let bad = |from: usize, count: usize, customers: usize| -> Vec<Value> {
+        let number = from..from + count;
+        number.map(|number| order_of(&format!("{}", number % customers), number, &json!({ "S": "much" }))).collect()
+    };
+    for customers in [1, 2, 3, 20, 100] {
+        assert_eq!(handled(&lease, &bad(0, 100, customers)).await, (0, 0), "{customers} customers");
+    }
+    // 19 records are too few to tell. Then the parts of a batch are judged together.
+    assert_eq!(handled(&lease, &bad(0, 19, 20)).await, (19, 19));
+    for from in (19..100).step_by(10) {
+        assert_eq!(handled(&lease, &bad(from, 10, 20)).await, (0, 0));
     }
 }

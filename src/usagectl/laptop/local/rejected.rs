@@ -12,7 +12,7 @@ pub(super) struct RejectionOptions {
     /// Store rejected records in the failure bucket and continue, or fail and retry them (or set REJECTED_RECORDS) [default: quarantine]
     #[arg(long, value_name = "ACTION")]
     rejected_records: Option<RejectedRecords>,
-    /// Maximum share of rejected records in a batch, 1 to 100; above it, the whole batch fails [default: 50]
+    /// Maximum share of rejected records in a batch, and of their entities, 1 to 100; if both are above it, the whole batch fails [default: 50]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
     quarantine_limit_percent: Option<u8>,
 }
