@@ -69,7 +69,7 @@ async fn the_function_decodes_records_as_lambda_delivers_them() {
     let event =
         format!("{{\"Records\":[{}]}}", page.records.iter().map(|r| r.json.as_str()).collect::<Vec<_>>().join(","));
     let event = Event::read(event.as_bytes()).unwrap();
-    for (raw, record) in event.records().iter().zip(&page.records) {
+    for raw in event.records() {
         let mut scratch = Vec::new();
         let decoded = raw.decode(&mut scratch).unwrap();
         assert_eq!(decoded.source.name, "orders");
