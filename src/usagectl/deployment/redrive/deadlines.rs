@@ -29,9 +29,9 @@ impl Deadlines {
         Ok(Deadlines { now: Clock::system()?.now(), horizon_days, kinesis_hours })
     }
 
-    /// The age of the oldest record.
+    /// The age of the oldest record; 0 if it arrived after this run began.
     pub fn age_seconds(&self, summary: &BatchSummary) -> Option<i64> {
-        summary.first_arrival.map(|arrival| self.now.seconds() - arrival.seconds())
+        summary.first_arrival.map(|arrival| (self.now.seconds() - arrival.seconds()).max(0))
     }
 
     /// The time in which all records of a document can still be redriven; negative when it has passed.

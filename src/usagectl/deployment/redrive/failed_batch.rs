@@ -177,6 +177,8 @@ mod tests {
         assert_eq!(left(&message, StreamKind::Kinesis), "1 d 21 h");
         let short = Deadlines { horizon_days: 0, ..deadlines };
         assert_eq!(short.left_seconds(&message, &summary(StreamKind::Kinesis)), Some(-9_000));
+        let early = Deadlines { now: Timestamp::parse("2026-09-17T09:59:59Z").unwrap(), ..deadlines };
+        assert_eq!(early.age_seconds(&summary(StreamKind::DynamoDb)), Some(0));
         assert_eq!(
             (span(59), span(60), span(86_399)),
             ("59 s".to_owned(), "1 min".to_owned(), "23 h 59 min".to_owned())
