@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use usage_aggregator::decode;
 
-use super::history::{History, Timing, What, event};
+use super::history::{Change, History, Timing, What, event};
 use super::reference::{self, Counters, Key};
 use crate::world::{self, PageKey, StoredItem, text};
 
@@ -31,10 +31,8 @@ pub struct Books {
     ids: BTreeMap<u64, usize>,
     sequences: BTreeMap<String, usize>,
     pages: BTreeMap<PageKey, Page>,
-    /// The generations of the pipeline that have put each change into a page, and what the change adds to counters for each of them.
-    generations: BTreeMap<usize, BTreeMap<u64, Added>>,
-    /// The counters that any page names. A change that has moved on leaves a 0 behind.
-    named: BTreeSet<Key>,
+    /// The generations of the pipeline that have put each change into a page.
+    generations: BTreeMap<usize, BTreeSet<u64>>,
     /// The pages whose notices have been settled.
     settled: BTreeSet<PageKey>,
     /// The last version of each snapshot and what it said.
@@ -49,13 +47,6 @@ pub struct Books {
     pub is_fixed: bool,
     objects: BTreeMap<String, Arc<[u8]>>,
     documents: BTreeMap<String, Arc<[u8]>>,
-}
-
-/// What a change adds to counters.
-struct Added {
-    effects: Counters,
-    /// The same by the hour in which it counts.
-    parts: Vec<Counters>,
 }
 
 /// A page that has been seen.
@@ -81,7 +72,6 @@ impl Books {
             sequences: sequences.collect(),
             pages: BTreeMap::new(),
             generations: BTreeMap::new(),
-            named: BTreeSet::new(),
             settled: BTreeSet::new(),
             snapshots: BTreeMap::new(),
             appended: BTreeSet::new(),
@@ -148,13 +138,8 @@ impl Books {
             }
             self.appended.extend(&changes);
             let generation = content.generation;
-            for index in &changes {
-                let change = &self.history.changes[*index];
-                let added = self.generations.entry(*index).or_default().entry(generation).or_insert_with(|| Added {
-                    effects: reference::effects(change, generation),
-                    parts: reference::parts(change, generation),
-                });
-                self.named.extend(added.effects.keys().cloned());
+            for change in &changes {
+                self.generations.entry(*change).or_default().insert(generation);
             }
             self.pages.insert(key.clone(), Page { data: data.to_vec(), generation, changes });
         }
@@ -168,12 +153,13 @@ impl Books {
         let (counters, mut versions) = (reference::stored(usage), reference::versions(usage));
         ensure(counters.len() == usage.len(), || "two snapshots of one counter".to_owned())?;
         let (mut must, mut may) = self.certain_and_possible();
+        let named = self.named();
         let missing = must.keys().find(|key| !counters.contains_key(*key));
         ensure(missing.is_none(), || format!("settled, but there is no snapshot: {missing:?}"))?;
         for (key, counter) in counters {
             let version = versions.remove(&key).unwrap();
             let (must, may) = (must.remove(&key).unwrap_or_default(), may.remove(&key).unwrap_or_default());
-            ensure(self.named.contains(&key) && is_possible(counter, &must, &may), || {
+            ensure(named.contains(&key) && is_possible(counter, &must, &may), || {
                 format!("{key:?} is {counter:?}, but {must:?} are settled, and {may:?} aren't")
             })?;
             if let Some((earlier, said)) = self.snapshots.get(&key) {
@@ -199,34 +185,43 @@ impl Books {
         }
         let (mut must, mut may): (BTreeMap<Key, Effects>, BTreeMap<Key, Effects>) = Default::default();
         for (index, generations) in &self.generations {
-            let settled = settled.get(index);
-            let counting = generations.range(settled.copied().unwrap_or(0)..).map(|(_, added)| added);
-            let (records, parts): (_, Vec<&Counters>) = match (settled, counting.clone().count()) {
-                (Some(_), 1) => (&mut must, counting.map(|added| &added.effects).collect()),
-                _ => (&mut may, counting.flat_map(|added| &added.parts).collect()),
+            let (change, settled) = (&self.history.changes[*index], settled.get(index));
+            let mut counting = generations.iter().filter(|generation| settled.is_none_or(|least| *generation >= least));
+            let (records, parts) = match (settled, counting.clone().count()) {
+                (Some(generation), 1) => (&mut must, vec![reference::effects(change, *generation)]),
+                _ => {
+                    (&mut may, counting.by_ref().flat_map(|generation| reference::parts(change, *generation)).collect())
+                }
             };
             for (key, effect) in parts.into_iter().flatten() {
-                records.entry(key.clone()).or_default().push((*index, *effect));
+                records.entry(key).or_default().push((*index, effect));
             }
         }
         (must, may)
     }
 
+    /// The counters that any page names. A change that has moved on leaves a 0 behind.
+    fn named(&self) -> BTreeSet<Key> {
+        let of = |(index, generations): (&usize, &BTreeSet<u64>)| -> Vec<Key> {
+            let effects = |generation: &u64| reference::effects(&self.history.changes[*index], *generation).into_keys();
+            generations.iter().flat_map(effects).collect()
+        };
+        self.generations.iter().flat_map(of).collect()
+    }
+
     /// The number of changes that several generations have put into pages, and of counters in which none of them counts.
     pub fn moved(&self) -> (usize, usize) {
         let several = self.generations.values().filter(|generations| generations.len() > 1).count();
-        (several, self.named.len() - self.counted().len())
+        let (named, counted) = (self.named(), reference::expected(self.counted()));
+        (several, named.len() - counted.len())
     }
 
-    /// What the appended changes add up to, each as the highest generation counts it.
-    fn counted(&self) -> Counters {
-        let mut counters = Counters::new();
-        let last = self.generations.values().filter_map(|generations| generations.values().next_back());
-        for (key, effect) in last.flat_map(|added| &added.effects) {
-            let counter = counters.entry(key.clone()).or_default();
-            *counter = reference::sum(*counter, *effect);
-        }
-        counters
+    /// Each change in a page, and the generation that counts it: the highest one.
+    fn counted(&self) -> impl Iterator<Item = (&Change, u64)> {
+        let last = |(index, generations): (&usize, &BTreeSet<u64>)| {
+            (&self.history.changes[*index], *generations.last().unwrap())
+        };
+        self.generations.iter().map(last)
     }
 
     /// A snapshot says when it was restated exactly if its window was closed when it was written.
@@ -259,9 +254,9 @@ impl Books {
 
     /// The counters that the appended changes add up to, each as the highest generation counts it.
     pub fn expected(&self) -> Counters {
-        let mut counters = self.counted();
-        for key in &self.named {
-            counters.entry(key.clone()).or_default();
+        let mut counters = reference::expected(self.counted());
+        for key in self.named() {
+            counters.entry(key).or_default();
         }
         counters
     }
@@ -346,12 +341,9 @@ fn is_possible(counter: [i64; 3], must: &Effects, may: &Effects) -> bool {
         let possible: i64 = may.iter().map(|(_, effect)| effect[2]).sum();
         return (least[2]..=least[2] + possible).contains(&counter[2]);
     }
-    let mut sums = vec![least];
+    let mut sums = BTreeSet::from([least]);
     for (_, effect) in may {
-        let with: Vec<[i64; 3]> = sums.iter().map(|other| reference::sum(*other, *effect)).collect();
-        sums.extend(with);
-        sums.sort_unstable();
-        sums.dedup();
+        sums.extend(sums.clone().into_iter().map(|other| reference::sum(other, *effect)));
     }
     sums.contains(&counter)
 }

@@ -11,6 +11,16 @@ pub type Counters = BTreeMap<Key, [i64; 3]>;
 /// The customer, window and start of a counter.
 pub type Key = (String, String, String);
 
+/// The counters that changes add up to, each counted by a generation of the pipeline.
+pub fn expected<'c>(changes: impl Iterator<Item = (&'c Change, u64)>) -> Counters {
+    let mut counters = Counters::new();
+    for (key, effect) in changes.flat_map(|(change, generation)| effects(change, generation)) {
+        let counter = counters.entry(key).or_default();
+        *counter = sum(*counter, effect);
+    }
+    counters
+}
+
 /// What a change adds to which counters if this generation of the pipeline counts it.
 pub fn effects(change: &Change, generation: u64) -> Counters {
     let mut effects = Counters::new();
