@@ -265,6 +265,7 @@ mod tests {
         [0, u64::MAX].into_iter().for_each(|hash| all.insert(hash));
         assert_eq!(all.count(), Decimal::from(2));
     }
+
     #[test]
     fn an_estimate_has_the_series_of_the_paper() {
         let near = |found: f64, exact: f64| assert!((found - exact).abs() < 1e-9 * exact, "{found} and {exact}");
