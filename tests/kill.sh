@@ -39,7 +39,13 @@ for kill in $(seq "$kills"); do
   start
 done
 wait "$load"
-"$usagectl" --data "$data" reconcile --wait 300s || { tail -50 "$log"; exit 1; }
+# What the kills held up takes as long as it takes. It fails if nothing changes any more.
+before='' now=''
+until now=$("$usagectl" --data "$data" reconcile --wait 60s); do
+  [ "$now" != "$before" ] || { echo "$now"; tail -50 "$log"; exit 1; }
+  before=$now
+done
+echo "$now"
 kill "$sandboxes"
 wait "$sandboxes" || true
 cat "$data/sandboxes.log"
