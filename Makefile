@@ -31,10 +31,11 @@ ARCH ?= $(HOST_ARCH)
 CROSS := $(filter-out $(HOST_ARCH),$(ARCH))
 # Debian's compiler, which includes the library for arm64. It exists only after `make arm64` has unpacked it.
 DEBIAN_RUSTC := $(if $(filter arm64,$(CROSS)),$(abspath $(wildcard .tools/arm64/rustc)))
-# AUDITABLE=1 writes the names and versions of all crates into the binaries, where `cargo audit bin` and scanners of files find them.
+# AUDITABLE=1 writes the names and versions of all crates into the binaries, where `cargo audit bin` and scanners of files find them, and
+# builds a usagectl to publish, without paths of this machine.
 AUDITABLE ?=
 CARGO_COMMAND := cargo $(if $(AUDITABLE),auditable )
-# Without the paths of this machine in the functions, the same sources make the same bytes in every folder.
+# Without the paths of this machine in a program, the same sources make the same bytes in every folder.
 CARGO_HOME ?= $(HOME)/.cargo
 REMAP := --config 'build.rustflags=["--remap-path-prefix=$(CARGO_HOME)=/cargo", "--remap-path-prefix=$(CURDIR)=/usage-aggregator"]'
 LAMBDA_BUILD := $(if $(DEBIAN_RUSTC),RUSTC=$(DEBIAN_RUSTC) )$(CARGO_COMMAND)lambda build --release --skip-target-check $(REMAP)
@@ -204,7 +205,7 @@ measure: .venv/made .venv-bench/made benches/rivals/node_modules/made ## build f
 
 # cargo reports on stderr, so the output is the path alone: "$(make --silent usagectl)" doctor --stack NAME
 usagectl: ## build usagectl, optimized, and print its path (5 to 15 minutes the first time)
-	@$(CARGO_COMMAND)build --profile soak --package usagectl --bin usagectl
+	@$(CARGO_COMMAND)build $(if $(AUDITABLE),$(REMAP) )--profile soak --package usagectl --bin usagectl
 	@echo "$${CARGO_TARGET_DIR:-$(CURDIR)/target}/soak/usagectl"
 
 build-compact: .venv/made ## build the function that compacts the archive for deployment (ARCH=arm64 or x86_64)

@@ -28,10 +28,11 @@ archive() { # NAME
     tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct)" -C "$work" -cf - "$1" | gzip -n >"$out/$1.tar.gz"
 }
 
-auditable() { # PROGRAM...
+publishable() { # PROGRAM...
     for program; do
         # The name of the section that has the list.
         grep -q '\.dep-v0' "$program" || { echo "release.sh: $program doesn't list its crates: build it with AUDITABLE=1" >&2; exit 1; }
+        ! grep -qF "${CARGO_HOME:-$HOME/.cargo}/registry" "$program" || { echo "release.sh: $program contains paths of this machine: build it with make" >&2; exit 1; }
     done
 }
 
@@ -40,13 +41,14 @@ auditable() { # PROGRAM...
 usagectl=${USAGECTL:-}
 if [ -z "$usagectl" ]; then
     usagectl=$(make --no-print-directory --silent usagectl AUDITABLE=1)
-    auditable "$usagectl"
+    publishable "$usagectl"
 fi
 for architecture; do
     make --no-print-directory build build-compact AUDITABLE=1 ARCH="$architecture"
-    auditable target/lambda/usage-aggregator/bootstrap target/lambda/usage-compact/bootstrap
+    publishable target/lambda/usage-aggregator/bootstrap target/lambda/usage-compact/bootstrap
     name=usage-aggregator-$version-$architecture
-    "$usagectl" package --out "$work/$name"
+    # As JSON, it names no next step: the folder is temporary.
+    "$usagectl" --json package --out "$work/$name" >/dev/null
     cp LICENSE README.md "$work/THIRD-PARTY-LICENSES.txt" "$work/$name"
     archive "$name"
 done
@@ -54,7 +56,7 @@ done
 name=usagectl-$version-$(uname -m)-linux
 mkdir -p "$work/$name/completions"
 cp "$usagectl" LICENSE "$work/THIRD-PARTY-LICENSES.txt" "$work/$name"
-"$usagectl" man --out "$work/$name/man"
+"$usagectl" man --out "$work/$name/man" >/dev/null
 for shell in bash fish zsh; do "$usagectl" completions "$shell" >"$work/$name/completions/usagectl.$shell"; done
 archive "$name"
 

@@ -14,6 +14,7 @@ for program in usage-aggregator usage-compact; do
     mkdir -p target/lambda/$program
     printf "\\177ELF\\002\\001\\001\\000\\000\\000\\000\\000\\000\\000\\000\\000\\003\\000$machine\\000" >target/lambda/$program/bootstrap
     case "$*" in *AUDITABLE=1*) [ -e not-auditable ] || printf .dep-v0 >>target/lambda/$program/bootstrap ;; esac
+    [ ! -e with-paths ] || printf '%s/registry/src' "${CARGO_HOME:-$HOME/.cargo}" >>target/lambda/$program/bootstrap
 done
 "#;
 const CYCLONEDX: &str = r#"#!/bin/sh
@@ -117,6 +118,14 @@ fn an_unpacked_release_takes_a_pipeline_of_your_own() {
         run.stdout.starts_with("package: the pipeline mine (3 record types, 3 tables in Athena), for arm64"),
         "{run:?}"
     );
+}
+
+#[test]
+fn a_program_with_paths_of_the_machine_that_built_it_is_refused() {
+    let project = Project::new();
+    project.write("with-paths", "");
+    let run = project.release();
+    assert!(run.code == Some(1) && run.stderr.contains("bootstrap contains paths of this machine"), "{run:?}");
 }
 
 #[test]
