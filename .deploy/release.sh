@@ -32,7 +32,7 @@ publishable() { # PROGRAM...
     for program; do
         # The name of the section that has the list.
         grep -q '\.dep-v0' "$program" || { echo "release.sh: $program doesn't list its crates: build it with AUDITABLE=1" >&2; exit 1; }
-        ! grep -qF "${CARGO_HOME:-$HOME/.cargo}/registry" "$program" || { echo "release.sh: $program contains paths of this machine: build it with make" >&2; exit 1; }
+        ! grep -qF "${CARGO_HOME:-$HOME/.cargo}/registry" "$program" || { echo "release.sh: $program contains paths of this machine: build it with make and AUDITABLE=1" >&2; exit 1; }
     done
 }
 
