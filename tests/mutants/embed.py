@@ -136,10 +136,15 @@ def replaced(text, mutant):
     return (source[:begin] + mutant["replacement"].encode() + source[end:]).decode()
 
 
-def culprit(text, begin, end):
-    """The mutant that an error at this place of an embedded file is about, or None, and whether it is the mutant that is wrong and
-    not the switch."""
+def culprits(text, error, begin, end):
+    """The mutants that an error at this place of an embedded file is about, each with whether it is the mutant that is wrong and not
+    the switch."""
     data = text.encode()
+    if (error["code"] or {}).get("code") == "E0004":
+        # A match that needs its last arm without a guard. The error is at its value.
+        node = PARSER.parse(data).root_node.descendant_for_byte_range(begin, end)
+        found = next((one for one in ancestors(node) if one.type == "match_expression"), None)
+        return [(int(number), False) for number in set(re.findall(rb"/\*(\d+):\*/ if !", found.text))] if found else []
     for opening, closing, is_wrong in ((rb"/\*(\d+)<\*/", b"/*>%d*/", True), (rb"/\*(\d+):\*/", b"/*:%d*/", False)):
         found = []
         for match in re.finditer(opening, data[:begin + 1]):
@@ -147,5 +152,5 @@ def culprit(text, begin, end):
             if end <= close:
                 found.append((close - match.start(), int(match[1])))
         if found:
-            return min(found)[1], is_wrong
-    return None, False
+            return [(min(found)[1], is_wrong)]
+    return []

@@ -44,7 +44,7 @@ LIBRARIES = {"stream_types": "src/types", "event_source_mapping": "src/mapping",
 PACKAGES = ["--package=stream-types", "--package=event-source-mapping", "--package=usage-aggregator"]
 ROOTS = ["src/types/lib.rs", "src/mapping/lib.rs", "src/lib.rs"]
 # The unit tests of the others aren't needed, and so not compiled.
-UNTESTED = ["src/compact", "src/local", "src/usagectl"]
+UNTESTED = ["src/compact/lib.rs", "src/local/lib.rs", "src/usagectl/lib.rs"]
 
 # A step: what is built, the programs of tests to run, with their folders, and their arguments.
 Step = collections.namedtuple("Step", "name build programs arguments")
@@ -99,9 +99,8 @@ def restore():
     """Makes the tree what was committed. Its path stays, so that only what changes is compiled again."""
     git("checkout", "--quiet", "--force", "--detach", "FETCH_HEAD", folder=TREE)
     git("clean", "--quiet", "--force", "-d", folder=TREE)
-    for package in UNTESTED:
-        path = f"{TREE}/{package}/Cargo.toml"
-        write(path, read(path).replace("[lib]\n", "[lib]\ntest = false\n", 1))
+    for path in UNTESTED:
+        write(f"{TREE}/{path}", "#![cfg(not(test))]\n" + read(f"{TREE}/{path}"))
     for path in ROOTS:
         write(f"{TREE}/{path}", read(f"{TREE}/{path}") + embed.SWITCH)
 
@@ -146,7 +145,7 @@ class Sample:
 
 def built(step):
     """Compiles the tests of a step, and returns their programs by name."""
-    run = subprocess.run(["cargo", "test", "--quiet", "--workspace", "--no-run", "--message-format=json", *step.build],
+    run = subprocess.run(["cargo", "test", "--quiet", "--workspace", "--exclude=fuzz", "--no-run", "--message-format=json", *step.build],
                          cwd=TREE, env={**os.environ, "CARGO_TARGET_DIR": TARGET, "CARGO_PROFILE_DEV_DEBUG": "0"},
                          capture_output=True, text=True)
     messages = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
@@ -266,11 +265,12 @@ class Judge:
             # What the error points at, or else what it mentions.
             for spans in ([span for span in error["spans"] if span["is_primary"]], error["spans"]):
                 spans = [span for span in spans if os.path.exists(f"{TREE}/{span['file_name']}")]
-                found = [embed.culprit(read(f"{TREE}/{span['file_name']}"), span["byte_start"], span["byte_end"]) for span in spans]
-                if any(number for number, _ in found):
+                found = [culprit for span in spans
+                         for culprit in embed.culprits(read(f"{TREE}/{span['file_name']}"), error, span["byte_start"], span["byte_end"])]
+                if found:
                     break
             for number, is_wrong in found:
-                if number and keys[number] in numbers:
+                if keys[number] in numbers:
                     del numbers[keys[number]]
                     if is_wrong:
                         self.keep(keys[number], "unviable", "rustc", 0, error["message"])
