@@ -1,7 +1,9 @@
 //! What a sweep heals after the ledger was restored, and what it publishes of a ledger that has expired in part.
 
 use usage_aggregator::fold::{Depth, Mode};
+use usage_aggregator::ledger::WindowKey;
 use usage_aggregator::time::Timestamp;
+use usage_aggregator::window::Zone;
 
 use crate::place::{Item, MINUTE, Place, minute_of};
 
@@ -65,6 +67,25 @@ async fn windows_whose_pages_have_expired_are_published_from_their_states() {
     assert_eq!((swept.repaired, place.snapshots()), (3, before));
     let refused = place.folder.rebuild(snapshot, minute_of(0), Mode::Rebuild, now, None).await.unwrap_err();
     assert!(refused.message.contains("its pages may have expired"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ledger_holds_a_window_while_it_may_have_a_page_or_a_state_of_it() {
+    let mut place = Place::new();
+    place.fold(&place.append(&[(1, "a", 0, 100)], 1).await).await;
+    // Its minute is 2026-11-28T08:57, and no other hour has a state.
+    let [hour, before] = ["2026-11-28T08", "2026-11-28T07"].map(|text| WindowKey::parse(text, Zone::UTC).unwrap());
+    for late_days in [0, 3] {
+        place.folder.ledger.late_days = late_days;
+        // A page stays for 18 days and 7 days of grace, and may be gone a day earlier. The last minute of 07 is 07:59.
+        let last = MINUTE - 58 * 60 + (18 + 7 - 1 + late_days) * 86_400;
+        for (window, now, expected) in
+            [(before, last, true), (before, last + 1, false), (hour, last, true), (hour, last + 86_400, true)]
+        {
+            let now = Timestamp::from_seconds(now).unwrap();
+            assert_eq!(place.folder.holds(window, now, None).await.unwrap(), expected, "{window} at {now}");
+        }
+    }
 }
 
 /// The name of a page, if an item is one.
