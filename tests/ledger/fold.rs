@@ -2,7 +2,7 @@
 
 use laptop::emulators::{Fault, FaultPlan};
 use usage_aggregator::error::ErrorKind;
-use usage_aggregator::fold::{Depth, Mode};
+use usage_aggregator::fold::{Depth, Mode, Swept};
 use usage_aggregator::ledger::{PageContent, PageKind};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
@@ -275,12 +275,12 @@ async fn every_fault_at_every_call_leaves_the_fold_exact() {
 /// Sweeps of all minutes around the records, with all their windows.
 async fn sweep(place: &Place, depth: Depth) -> usize {
     let now = Timestamp::from_seconds(MINUTE + 600).unwrap();
-    let mut repaired = 0;
+    let mut swept = Swept::default();
     for minute in 0..4 {
         let snapshot = place.pipeline.snapshot.as_ref().unwrap();
-        repaired += place.folder.sweep(snapshot, minute_of(minute), depth, now, None).await.unwrap().repaired;
+        swept.add(place.folder.sweep(snapshot, minute_of(minute), depth, now, None).await.unwrap());
     }
-    repaired
+    swept.repaired
 }
 
 #[tokio::test(start_paused = true)]

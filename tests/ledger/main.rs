@@ -27,6 +27,7 @@ mod pipeline;
 mod place;
 mod prove;
 mod random;
+mod reads;
 mod refused_targets;
 mod restore;
 mod rules;
