@@ -132,18 +132,18 @@ impl Place {
 
     /// Whether the ledger has exactly the alerts that its states have counted.
     pub async fn has_all_alerts(&self) -> bool {
-        let mut counted = Vec::new();
+        let (mut counted, mut there) = (Vec::new(), Vec::new());
         let window =
             |(_, sort_key): (String, String)| WindowKey::parse(sort_key.strip_suffix('/')?, self.folder.ledger.zone);
         for window in self.states().into_keys().filter_map(window).collect::<BTreeSet<_>>() {
             let shown = self.folder.show(None, window, None).await.unwrap();
             counted.extend(shown.states.into_iter().flat_map(|state| state.alerts));
+            let read = self.folder.ledger.alerts(window, None).await.unwrap();
+            there.extend(read.into_iter().map(|alert| alert.name));
         }
         counted.sort();
-        let mut there: Vec<String> =
-            self.alerts().iter().map(|alert| alert.id.rsplit_once('/').unwrap().1.to_owned()).collect();
         there.sort();
-        counted == there
+        counted == there && there.len() == self.alerts().len()
     }
 
     /// Closes windows so many seconds after their end.

@@ -57,6 +57,17 @@ async fn an_hour_is_proven_from_its_pages_and_the_windows_that_end_with_it_from_
     assert_eq!((last.windows, last.pages, last.snapshots, last.differences.len()), (2, 0, 2, 0), "the day, too");
     let last = prove(&place, hour("2026-11-30T23"), Duration::ZERO).await;
     assert_eq!((last.windows, last.snapshots, last.differences.len()), (3, 2, 0), "the month, too");
+    let mut sum = own;
+    sum.add(last);
+    assert_eq!((sum.windows, sum.pages, sum.snapshots), (4, 3, 4));
+}
+
+#[test]
+fn the_runbook_explains_everything_that_can_be_wrong() {
+    let runbooks = include_str!("../../docs/operations.md");
+    for wrong in [Wrong::PageNotFolded, Wrong::PageGone, Wrong::State, Wrong::Snapshot] {
+        assert!(runbooks.contains(&format!(". `{}`", wrong.text())), "{wrong:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
