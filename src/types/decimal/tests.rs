@@ -107,9 +107,8 @@ fn regression_sums_and_products_beyond_128_bits_are_exact_or_refused() {
         sum("1.75E38", "-80000000000000000000000000000000000001").as_deref(),
         Ok("94999999999999999999999999999999999999")
     );
-    let product =
-        Decimal::from_parts(5_i128.pow(54), 0).unwrap().checked_mul(Decimal::from_parts(2_i128.pow(54), 0).unwrap());
-    assert_eq!(product, Ok(number("1E54")));
+    let [fives, twos] = [5_i128, 2].map(|base| Decimal::from_parts(base.pow(54), 0).unwrap());
+    assert_eq!([fives.checked_mul(twos), twos.checked_mul(fives)], [Ok(number("1E54")); 2]);
 }
 
 #[test]
