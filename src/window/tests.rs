@@ -30,8 +30,9 @@ proptest! {
         for window in Window::ALL {
             let span = window.containing(instant, Zone::UTC);
             prop_assert!(span.start <= second && second < span.end());
-            for edge in [span.start, span.end() - 1] {
-                prop_assert_eq!(window.containing(Timestamp::from_seconds(edge).unwrap(), Zone::UTC), span);
+            // The last week ends after the last timestamp.
+            for edge in [span.start, span.end() - 1].into_iter().filter_map(Timestamp::from_seconds) {
+                prop_assert_eq!(window.containing(edge, Zone::UTC), span);
             }
             if let Some(next) = Timestamp::from_seconds(span.end()) {
                 prop_assert_eq!(window.containing(next, Zone::UTC).start, span.end());

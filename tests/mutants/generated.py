@@ -173,7 +173,9 @@ class Build:
 
 def failure(program, folder, arguments, number, seconds):
     """What failed first with the mutant of this number, or None if everything passed within this time."""
-    environment = {**os.environ, "MUTANT": str(number), "CARGO_MANIFEST_DIR": f"{TREE}/{folder}", "INSTA_WORKSPACE_ROOT": TREE, "INSTA_UPDATE": "no"}
+    # What proptest found with one mutant must not be tried first with the next one.
+    environment = {**os.environ, "MUTANT": str(number), "CARGO_MANIFEST_DIR": f"{TREE}/{folder}", "INSTA_WORKSPACE_ROOT": TREE,
+                   "INSTA_UPDATE": "no", "PROPTEST_DISABLE_FAILURE_PERSISTENCE": "1"}
     limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     process = subprocess.Popen([program, *arguments], cwd=f"{TREE}/{folder}", env=environment, stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, text=True, errors="replace", start_new_session=True, preexec_fn=limit)
