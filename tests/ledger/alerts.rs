@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use laptop::emulators::{Fault, FaultPlan};
 use usage_aggregator::fold::{AlertState, Depth, Mode, Notice};
-use usage_aggregator::ledger::{PageContent, PageKind, pages};
 use usage_aggregator::pipeline::template::{ParsedText, Template};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
@@ -33,10 +32,7 @@ async fn count(place: &Place, records: &[Counted<'_>]) -> Vec<Notice> {
 
 /// Takes records back and folds that.
 async fn void(place: &Place, records: &[Counted<'_>]) {
-    let kind = PageKind::Void("operator".to_owned(), "a load test".to_owned());
-    for page in pages(&groups(records), 1, 8) {
-        let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
-        let notice = place.put(&content.into_page(page.minute, &kind), &kind).await;
+    for notice in place.take_back(&groups(records)).await {
         assert_eq!(place.fold(&[notice]).await.settled, 1);
     }
 }
@@ -179,11 +175,7 @@ async fn what_rises_and_falls_within_one_fold_is_not_seen() {
     let place = place(THREE);
     let records = [(1, "a", 0, 100), (2, "a", 0, 100), (3, "a", 0, 100)];
     let mut notices = place.append(&records, 1).await;
-    let kind = PageKind::Void("operator".to_owned(), "a load test".to_owned());
-    for page in pages(&groups(&records[..2]), 1, 8) {
-        let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
-        notices.push(place.put(&content.into_page(page.minute, &kind), &kind).await);
-    }
+    notices.extend(place.take_back(&groups(&records[..2])).await);
     assert_eq!(place.fold(&notices).await.settled, 2);
     assert_eq!(place.alerts(), []);
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use dynoxide::Database;
 use laptop::emulators::in_process::{self, Objects};
 use usage_aggregator::fold::{Folded, Folder, Notice};
-use usage_aggregator::ledger::{PageContent, PageKind, pages};
+use usage_aggregator::ledger::{PageKind, pages};
 use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
 
 use crate::gate::{Actor, Gate, Schedule, Work};
-use crate::place::{Counted, MINUTE, Place, groups, items, minute_of};
+use crate::place::{Counted, MINUTE, Place, groups, items};
 use crate::upgrade::Release;
 
 /// What an actor does.
@@ -295,11 +295,8 @@ fn a_zombie_whose_crossing_is_taken_back() {
     let prepare = async |place: &mut Place| {
         place.alert(TWO_ORDERS);
         let crossing = place.append(&[(1, "a", 0, 100), (2, "a", 0, 5)], 1).await;
-        let kind = PageKind::Void("operator".to_owned(), "a load test".to_owned());
-        let [page] = &pages(&groups(&[(2, "a", 0, 5)]), 1, 8)[..] else { panic!("one page") };
-        let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
-        let void = place.put(&content.into_page(minute_of(0), &kind), &kind).await;
-        vec![Task::FoldOnce(crossing.clone()), Task::Fold(vec![void]), Task::Fold(crossing)]
+        let back = place.take_back(&groups(&[(2, "a", 0, 5)])).await;
+        vec![Task::FoldOnce(crossing.clone()), Task::Fold(back), Task::Fold(crossing)]
     };
     assert!(enumerate("taken back", changes(), prepare, &[("a", (1, 100))]) >= 40);
 }

@@ -3,11 +3,10 @@
 use laptop::emulators::{Fault, FaultPlan};
 use usage_aggregator::error::ErrorKind;
 use usage_aggregator::fold::{Depth, Mode, Swept};
-use usage_aggregator::ledger::{PageContent, PageKind};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
 
-use crate::place::{MINUTE, Place, id, minute_of};
+use crate::place::{MINUTE, Place, groups, id, minute_of};
 
 #[tokio::test(start_paused = true)]
 async fn a_minute_counts_each_record_once() {
@@ -117,11 +116,8 @@ async fn a_voided_record_counts_nowhere() {
     let place = Place::new();
     let notices = place.append(&[(1, "a", 0, 100), (2, "a", 0, 1)], 1).await;
     place.fold(&notices).await;
-    let pages = usage_aggregator::ledger::pages(&crate::place::groups(&[(1, "a", 0, 100)]), 1, 8);
-    let content = PageContent::read(&pages[0].data, &PageKind::Usage, pages[0].name).unwrap();
-    let kind = PageKind::Void("operator".to_owned(), "counted by mistake".to_owned());
-    let void = place.put(&content.into_page(minute_of(0), &kind), &kind).await;
-    assert_eq!(place.fold(&[void]).await.settled, 1);
+    let back = place.take_back(&groups(&[(1, "a", 0, 100)])).await;
+    assert_eq!(place.fold(&back).await.settled, 1);
     assert_eq!(place.month("a"), (1, 1));
     assert_ne!(id(1), id(2));
 }

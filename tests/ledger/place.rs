@@ -11,7 +11,7 @@ use laptop::emulators::{FaultPlan, FaultyHttp};
 use serde_json::json;
 use usage_aggregator::decimal::Decimal;
 use usage_aggregator::fold::{Alert, Folded, Folder, Limits, MAX_STATE_BYTES, Notice, UsageTable};
-use usage_aggregator::ledger::{LedgerTable, Page, PageKind, WindowKey, pages};
+use usage_aggregator::ledger::{LedgerTable, Page, PageContent, PageKind, WindowKey, pages};
 use usage_aggregator::pipeline::{Closing, LateRecords, Pipeline, shipped};
 use usage_aggregator::record::RecordId;
 use usage_aggregator::time::Timestamp;
@@ -109,7 +109,6 @@ impl Place {
 
     /// The alerts in the ledger, in the order of their keys.
     pub fn alerts(&self) -> Vec<Alert> {
-        let text = |item: &Item, name: &str| item[name].as_s().unwrap().clone();
         let mut alerts: Vec<Alert> = self
             .items("ledger")
             .iter()
@@ -192,6 +191,16 @@ impl Place {
         notices
     }
 
+    /// Puts the pages that take these groups back.
+    pub async fn take_back(&self, groups: &[Group]) -> Vec<Notice> {
+        let kind = taken_back();
+        let mut notices = Vec::new();
+        for page in pages(groups, 1, 8) {
+            notices.push(self.put(&as_kind(&page, &kind), &kind).await);
+        }
+        notices
+    }
+
     pub async fn put(&self, page: &Page, kind: &PageKind) -> Notice {
         let reference = self.folder.ledger.put_page(page, kind, None).await.unwrap();
         Notice { minute: page.minute, page: reference }
@@ -208,14 +217,12 @@ impl Place {
 
     /// The snapshots by entity and window.
     pub fn snapshots(&self) -> BTreeMap<(String, String), Values> {
-        let text = |item: &Item, name: &str| item[name].as_s().unwrap().clone();
         let items = self.items("usage");
         items.iter().map(|item| ((text(item, "entity"), text(item, "window")), values(item))).collect()
     }
 
     /// The values of all snapshots of a window.
     pub fn snapshots_of(&self, window: &str) -> Vec<Values> {
-        let text = |item: &Item, name: &str| item[name].as_s().unwrap().clone();
         self.items("usage").iter().filter(|item| text(item, "window") == window).map(values).collect()
     }
 
@@ -235,10 +242,17 @@ impl Place {
         self.database.delete_item(serde_json::from_value(request).unwrap()).unwrap();
     }
 
+    /// The state of a window.
+    pub fn state(&self, window: &str) -> Item {
+        let is_it = |item: &Item| {
+            text(item, "pk").starts_with("s#") && text(item, "sk").split_once('/').is_some_and(|(own, _)| own == window)
+        };
+        self.items("ledger").into_iter().find(is_it).unwrap_or_else(|| panic!("{window} has no state"))
+    }
+
     /// The partition and sort keys of the states, with their versions.
     pub fn states(&self) -> BTreeMap<(String, String), u64> {
         let items = self.items("ledger");
-        let text = |item: &Item, name: &str| item[name].as_s().unwrap().clone();
         let states = items.iter().filter(|item| text(item, "pk").starts_with("s#"));
         states
             .map(|item| ((text(item, "pk"), text(item, "sk")), item["version"].as_n().unwrap().parse().unwrap()))
@@ -272,8 +286,24 @@ pub fn values(item: &Item) -> Values {
 
 pub type Item = std::collections::HashMap<String, AttributeValue>;
 
+/// An attribute that is a string.
+pub fn text(item: &Item, name: &str) -> String {
+    item[name].as_s().unwrap().clone()
+}
+
 pub fn id(number: u64) -> RecordId {
     RecordId(blake3::hash(&number.to_be_bytes()).as_bytes().first_chunk().copied().unwrap())
+}
+
+/// The kind of a page that takes records back.
+pub fn taken_back() -> PageKind {
+    PageKind::Void("operator".to_owned(), "counted by mistake".to_owned())
+}
+
+/// A page with the records of this page of usage, as another kind.
+pub fn as_kind(page: &Page, kind: &PageKind) -> Page {
+    let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
+    content.into_page(page.minute, kind)
 }
 
 /// The groups of these records, as a plan has them.

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use usage_aggregator::decimal::Decimal;
 use usage_aggregator::fold::{AlertState, Depth, Folder, MAX_STATE_BYTES, Notice};
-use usage_aggregator::ledger::{Level, Page, PageContent, PageKind, WindowKey, pages};
+use usage_aggregator::ledger::{Level, Page, PageKind, WindowKey, pages};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Group;
 use usage_aggregator::window::{Window, Zone};
 
 use crate::gate::{Actor, Gate, Work};
 use crate::kinds::{self, Said};
-use crate::place::{Counted, MINUTE, Place, late_groups, minute_of};
+use crate::place::{Counted, MINUTE, Place, as_kind, late_groups, minute_of, taken_back};
 use crate::tally::{Fault, Tally};
 
 /// A record as a generation of the pipeline counts it. The generation decides the group and when it counts, never the minute.
@@ -184,10 +184,9 @@ impl Worker {
                 let appended: Vec<Version> = self.log.lock().unwrap().appended.iter().copied().collect();
                 let Some(version) = appended.get(number % appended.len().max(1)).copied() else { return };
                 self.log.lock().unwrap().voided.insert(version.record);
-                let kind = PageKind::Void("operator".to_owned(), "counted by mistake".to_owned());
+                let kind = taken_back();
                 for page in pages(&groups_of(&[version], self.folder.ledger.zone), version.generation, 8) {
-                    let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
-                    let page = content.into_page(page.minute, &kind);
+                    let page = as_kind(&page, &kind);
                     self.log.lock().unwrap().voids.insert(page.name, version);
                     self.put(&page, &kind).await;
                 }
@@ -234,8 +233,7 @@ fn as_any_kind(page: Page, random: &mut fastrand::Rng) -> (Page, PageKind) {
         return (page, PageKind::Usage);
     }
     let kind = PageKind::Correction("operator".to_owned(), "lost before".to_owned());
-    let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
-    (content.into_page(page.minute, &kind), kind)
+    (as_kind(&page, &kind), kind)
 }
 
 fn now() -> Timestamp {

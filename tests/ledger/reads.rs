@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use usage_aggregator::fold::{Notice, Pages, Shown};
-use usage_aggregator::ledger::{PageContent, PageKind, WindowKey, pages};
+use usage_aggregator::ledger::{PageKind, WindowKey};
 use usage_aggregator::usage::CounterKey;
 use usage_aggregator::window::Zone;
 
-use crate::place::{Item, Place, groups, id, minute_of};
+use crate::place::{Place, groups, id, minute_of, text};
 
 const HOUR: &str = "2026-11-28T08";
 const MONTH: &str = "2026-11";
@@ -27,10 +27,7 @@ async fn minute() -> (Place, Notice) {
     let records = [(1, "a", 0, 100), (2, "a", 0, 250), (3, "b", 0, 5)];
     let mut notices = place.append(&records, 1).await;
     notices.extend(place.append(&records[1..], 1).await);
-    let page = &pages(&groups(&records[..1]), 1, 8)[0];
-    let content = PageContent::read(&page.data, &PageKind::Usage, page.name).unwrap();
-    let kind = PageKind::Void("operator".to_owned(), "counted by mistake".to_owned());
-    notices.push(place.put(&content.into_page(minute_of(0), &kind), &kind).await);
+    notices.extend(place.take_back(&groups(&records[..1])).await);
     assert_eq!(place.fold(&notices).await.settled, 3);
     let unfolded = place.append(&[(5, "a", 0, 7)], 1).await.pop().unwrap();
     (place, unfolded)
@@ -138,9 +135,8 @@ async fn a_minute_shows_its_pages_and_states_and_a_month_its_state() {
         assert_eq!(shown.pages.is_empty(), text == MONTH);
         let [state] = &shown.states[..] else { panic!("{shown:?}") };
         assert_eq!((state.part.as_str(), state.version, state.lists), ("", 1, lists), "{text}");
-        let stored = place.items("ledger").into_iter().find(|item| text_of_state(item) == Some(text.to_owned()));
-        let stored =
-            stored.unwrap().into_values().filter_map(|value| value.as_b().ok().map(|data| data.as_ref().len()));
+        let stored = place.state(text).into_values();
+        let stored = stored.filter_map(|value| value.as_b().ok().map(|data| data.as_ref().len()));
         assert!(stored.collect::<Vec<_>>().contains(&state.bytes), "{text}: {state:?}");
         let values: Vec<_> = state
             .groups
@@ -184,23 +180,11 @@ async fn a_value_comes_from_the_windows_below_and_says_which_are_gone_or_newer()
     assert!(place.folder.measures(window("2026-10"), None).await.unwrap().is_empty());
 
     // The hour's state of before is what a fold leaves that ends between the minute and the hour.
-    let hour = place.items("ledger").into_iter().find(|item| text_of_state(item).as_deref() == Some(HOUR)).unwrap();
+    let hour = place.state(HOUR);
     place.fold(&place.append(&[(4, "a", 1, 7)], 1).await).await;
     place.folder.ledger.client.put_item().table_name("ledger").set_item(Some(hour)).send().await.unwrap();
     assert_eq!(below("a").await, (own.clone(), minutes(&["57", "58"]), vec![], minutes(&["58"])));
-    let first =
-        place.items("ledger").into_iter().find(|item| text_of_state(item).as_deref() == Some("2026-11-28T08:57"));
-    let first = first.unwrap();
+    let first = place.state("2026-11-28T08:57");
     place.delete("ledger", &text(&first, "pk"), &text(&first, "sk"));
     assert_eq!(below("a").await, (own, minutes(&["58"]), minutes(&["57"]), minutes(&["58"])));
-}
-
-fn text(item: &Item, name: &str) -> String {
-    item[name].as_s().unwrap().clone()
-}
-
-/// The window of a state, if an item is one.
-fn text_of_state(item: &Item) -> Option<String> {
-    let own = text(item, "pk").starts_with("s#");
-    own.then(|| text(item, "sk")).and_then(|key| Some(key.split_once('/')?.0.to_owned()))
 }
