@@ -179,7 +179,7 @@ impl Compiler {
         let fields: Vec<_> = fields.iter().map(|field| self.field(at, field, index == 0)).collect();
         let fields = fields.into_iter().collect::<Option<_>>()?;
         if let Some(slot) = self.records.get_mut(index) {
-            *slot = Some(AvroRecord { name, fields });
+            *slot = Some(AvroRecord { full_name: full_name(&name, &namespace), name, fields });
         }
         Some(node)
     }

@@ -18,7 +18,7 @@ mod scalar;
 pub mod schema;
 mod temporal;
 pub mod unit;
-mod wire;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -51,6 +51,12 @@ impl RecordSchema {
         &self.parsed
     }
 
+    /// The encoded default of a field of the record type with this full name.
+    pub fn default_of(&self, full_name: &str, field: &str) -> Option<&[u8]> {
+        let record = self.records.iter().find(|record| record.full_name == full_name)?;
+        record.fields.iter().find(|own| own.name == field)?.default.as_deref()
+    }
+
     /// The fields of the top-level record.
     pub(super) fn root(&self) -> &[Field] {
         self.fields(0)
@@ -81,6 +87,8 @@ fn write_scales(json: &mut serde_json::Value) {
 #[derive(Debug)]
 pub(super) struct AvroRecord {
     pub name: Arc<str>,
+    /// The name with its namespace.
+    pub full_name: String,
     pub fields: Vec<Field>,
 }
 

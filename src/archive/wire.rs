@@ -1,7 +1,7 @@
 //! The primitives of Avro's binary encoding.
 
 /// Appends an int or long: zigzag, seven bits per byte, least significant first.
-pub(super) fn long(out: &mut Vec<u8>, value: i64) {
+pub fn long(out: &mut Vec<u8>, value: i64) {
     let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
     while rest >= 0x80 {
         let [low, ..] = rest.to_le_bytes();
@@ -13,13 +13,13 @@ pub(super) fn long(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends a count, a length or an index.
-pub(super) fn count(out: &mut Vec<u8>, value: usize) {
+pub fn count(out: &mut Vec<u8>, value: usize) {
     // Nothing in memory has more than i64::MAX parts.
     long(out, i64::try_from(value).unwrap_or(i64::MAX));
 }
 
 /// Appends bytes, or the UTF-8 of a string, preceded by their length.
-pub(super) fn bytes(out: &mut Vec<u8>, value: &[u8]) {
+pub fn bytes(out: &mut Vec<u8>, value: &[u8]) {
     count(out, value.len());
     out.extend_from_slice(value);
 }
@@ -29,7 +29,7 @@ pub(super) fn bytes(out: &mut Vec<u8>, value: &[u8]) {
 ///
 /// # Errors
 /// The first error that `write` returns.
-pub(super) fn block<T, E>(
+pub fn block<T, E>(
     out: &mut Vec<u8>,
     length: usize,
     parts: impl Iterator<Item = T>,

@@ -204,7 +204,7 @@ impl Compactor {
         while let Some(file) = files.try_next().await? {
             // Another job has deleted it, because its rows were in Parquet files for a day.
             let Some((raw, body)) = file else { continue };
-            let ids = merged.rows.read(&body, of.schema.parsed(), &of.columns, |id| known.contains(id));
+            let ids = merged.rows.read(&body, of.schema, &of.columns, |id| known.contains(id));
             let ids = ids.map_err(|why| {
                 let path = self.raw_key(key, &raw.name);
                 Error::poison(format!("read s3://{}/{path} with the current schema: {why}", self.archive.bucket))

@@ -27,7 +27,7 @@ pub fn parquet_ids(file: &[u8]) -> Result<usize, String> {
 /// If the file is damaged, or can't be read with the schema.
 pub fn raw_rows(file: &[u8], schema: &RecordSchema) -> Result<usize, String> {
     let columns = Columns::of(schema).map_err(|mistakes| mistakes.join("; "))?;
-    Rows::default().read(file, schema.parsed(), &columns, |_| false).map(|ids| ids.len())
+    Rows::default().read(file, schema, &columns, |_| false).map(|ids| ids.len())
 }
 
 /// What a job that gets this event does: the events that it sends in turn.

@@ -42,7 +42,7 @@
 //! those that have raw files.
 //!
 //! # Reading
-//! [`readable`] reads rows of both kinds of files as JSON, [`steps`] what they say about the histories of items, and `prove` compares
+//! [`readable`] reads rows of both kinds of files as JSON, [`resolution`] converts rows of other versions of a schema, [`steps`] what they say about the histories of items, and `prove` compares
 //! them with the ledger once a day.
 
 mod columns;
@@ -60,6 +60,7 @@ pub mod fuzzing;
 mod prove;
 mod read;
 pub mod readable;
+pub mod resolution;
 mod rows;
 mod shred;
 pub mod steps;

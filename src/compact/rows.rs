@@ -8,8 +8,10 @@ use apache_avro::types::Value as Avro;
 use apache_avro::util::max_allocation_bytes;
 use apache_avro::writer::datum::GenericDatumWriter;
 use apache_avro::{Reader, Schema};
+use usage_aggregator::archive::RecordSchema;
 
 use crate::columns::Columns;
+use crate::resolution::Conversion;
 
 /// A record's identity.
 pub(crate) type Id = [u8; 16];
@@ -55,16 +57,25 @@ impl Rows {
     pub(crate) fn read(
         &mut self,
         file: &[u8],
-        schema: &Schema,
+        schema: &RecordSchema,
         columns: &Columns,
         is_known: impl Fn(&Id) -> bool,
     ) -> Result<Vec<Id>, String> {
         max_allocation_bytes(MAX_ALLOCATION_BYTES);
-        let reader = Reader::builder(file).reader_schema(schema).build().map_err(|error| error.to_string())?;
-        let writer = GenericDatumWriter::builder(schema).validate(false).build().map_err(|error| error.to_string())?;
+        let reader = Reader::new(file).map_err(|error| error.to_string())?;
+        let written = reader.writer_schema().clone();
+        let conversion = match written == *schema.parsed() {
+            true => None,
+            false => Some(Conversion::new(&written, schema)?),
+        };
+        let writer = GenericDatumWriter::builder(schema.parsed()).validate(false).build();
+        let writer = writer.map_err(|error| error.to_string())?;
         let mut ids = Vec::new();
         for row in reader {
-            let row = row.map_err(|error| error.to_string())?;
+            let mut row = row.map_err(|error| error.to_string())?;
+            if let Some(conversion) = &conversion {
+                row = conversion.row(&row).map_err(|why| format!("row {}: {why}", ids.len() + 1))?;
+            }
             let id = field(&row, columns.record_id).and_then(id).ok_or("a row has no record id")?;
             ids.push(id);
             if is_known(&id) || !self.ids.insert(id) {

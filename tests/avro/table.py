@@ -1,6 +1,6 @@
 """Writes readable.txt: which of the types in types.json a reader with each of the others can read, as Avro's Java library says.
 
-A test in src/usagectl/schema/check/resolve compares `usagectl schema check` with this table. Run it with `make avro-table` after
+Tests in src/usagectl/schema/check and src/compact/resolution compare `usagectl schema check` and the compaction with this table. Run it with `make avro-table` after
 types.json has changed.
 """
 

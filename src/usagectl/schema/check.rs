@@ -20,7 +20,8 @@ mod compare;
 mod finding;
 mod kind;
 mod meaning;
-mod resolve;
+#[cfg(test)]
+mod tests;
 
 /// Check which changes between two schemas, or two folders of schemas, are safe
 #[derive(Debug, Args)]

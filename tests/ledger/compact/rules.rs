@@ -191,6 +191,21 @@ async fn the_current_schema_reads_older_rows() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_renamed_field_keeps_the_values_of_older_rows() {
+    let mut place = Place::new();
+    place.put_raw(&[7, 9]);
+    let renamed = json!({ "type": "record", "name": "Order", "fields": [
+        { "name": "record_id", "type": "string", "source": "record_id" },
+        { "name": "no", "type": "long", "aliases": ["number"], "attribute": "number", "default": 0 },
+    ] });
+    place.schema = Arc::new(usage_aggregator::archive::RecordSchema::parse(&renamed.to_string()).unwrap());
+    place.set_time(END + HOUR);
+    place.compact().await.unwrap();
+    place.pass(HOUR);
+    assert_eq!(place.query(), once([7, 9]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_work_is_the_units_that_have_raw_files() {
     let place = Place::new();
     place.put_raw(&[1]);

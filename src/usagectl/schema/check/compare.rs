@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use super::finding::{Finding, Verdict};
 use super::kind::kind;
 use super::meaning;
-use super::resolve::{names, reads, resolved};
 use apache_avro::schema::{Name, RecordField, RecordSchema, Schema, UnionSchema};
+use usage_compact::resolution::{names, reads, resolved};
 
 /// All differences between two record schemas.
 pub(in crate::schema) fn compare(old: &Schema, new: &Schema) -> Vec<Finding> {

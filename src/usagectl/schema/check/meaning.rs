@@ -5,8 +5,7 @@ use std::collections::HashMap;
 
 use apache_avro::schema::{Name, RecordField, Schema};
 use serde_json::Value as Json;
-
-use super::resolve::resolved;
+use usage_compact::resolution::resolved;
 
 /// The first attribute of the schema that gives `old` and `new` a different meaning.
 pub(super) fn changed<'s>(

@@ -1,15 +1,16 @@
 //! All ordered pairs of the types in tests/avro/types.json, compared with the answers of Avro's Java library in
 //! tests/avro/readable.txt, which `make avro-table` writes.
 
+use apache_avro::Schema;
 use serde_json::{Map, Value, json};
+use usage_compact::resolution::reads;
 
-use super::super::compare::compare;
-use super::super::finding::Verdict;
-use super::*;
+use super::compare::compare;
+use super::finding::Verdict;
 
 /// Each type with its name, in the order of the table.
 fn types() -> Vec<(String, Value)> {
-    let types = in_order(include_str!("../../../../../tests/avro/types.json"));
+    let types = in_order(include_str!("../../../../tests/avro/types.json"));
     assert!(types.len() > 40);
     types
 }
@@ -24,7 +25,7 @@ fn in_order(text: &str) -> Vec<(String, Value)> {
 
 /// Whether Java's reader of the type in this row reads the type in this column.
 fn table() -> Vec<Vec<bool>> {
-    let text = include_str!("../../../../../tests/avro/readable.txt");
+    let text = include_str!("../../../../tests/avro/readable.txt");
     let rows = text.lines().filter(|line| !line.starts_with('#'));
     rows.map(|row| row.chars().map(|mark| mark == 'R').collect()).collect()
 }
