@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use super::engine::Mode;
 use super::raise::raised;
 use super::state::{Listed, leaves};
+use super::totals::is_whole_group;
 use super::value::Value;
 use super::{Folder, Totals};
 use crate::error::Error;
@@ -125,7 +126,8 @@ fn shown_page(page: &ReadPage, is_folded: bool) -> ShownPage {
 /// The values of a measure by attribute; `None` if they aren't known.
 pub(super) fn shown(snapshot: Option<&Snapshot>, measure: &Measure, value: &Value) -> ShownValues {
     if *value == Value::Overflow {
-        return vec![(measure.name.to_string(), None)];
+        let name = if is_whole_group(measure) { "all measures" } else { &*measure.name };
+        return vec![(name.to_owned(), None)];
     }
     let quantiles = snapshot.map_or(&[][..], |snapshot| snapshot.quantiles(&measure.name));
     let attributes = value.attributes(&measure.name, quantiles).into_iter();

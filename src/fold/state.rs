@@ -66,8 +66,8 @@ impl State {
         writer.into_frame()
     }
 
-    /// The state and its frame. If that has more than `limit` bytes, the state gives up its largest values, provided that
-    /// it fits without them.
+    /// The state and its frame. If that has more than `limit` bytes, the state gives up its largest values, and if it doesn't
+    /// fit without values, the names of its measures as well.
     pub(super) fn within(self, limit: usize) -> (State, Vec<u8>) {
         let whole = self.frame();
         if whole.len() <= limit {
@@ -76,9 +76,14 @@ impl State {
         let (mut smaller, mut data) = (self.clone(), whole.clone());
         while data.len() > limit {
             if !smaller.totals.give_up_largest(data.len() - limit) {
-                return (self, whole);
+                smaller.totals.give_up_all();
+                data = smaller.frame();
+                break;
             }
             data = smaller.frame();
+        }
+        if data.len() > limit {
+            return (self, whole);
         }
         (smaller, data)
     }

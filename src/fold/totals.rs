@@ -4,15 +4,23 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::value::{NONE, Value};
-use crate::ledger::{Damaged, GroupKey, Measure, Measures, Reader, Writer};
+use crate::ledger::{Aggregate, Damaged, GroupKey, Measure, Measures, Reader, Writer};
+
+/// The name of the only measure of a group that has given up even the names of its measures. No measure of a pipeline has it.
+const WHOLE_GROUP: &str = "";
+
+/// Whether a measure stands for all of a group.
+pub(super) fn is_whole_group(measure: &Measure) -> bool {
+    &*measure.name == WHOLE_GROUP
+}
 
 /// Values of groups by measure.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Totals {
     measures: Measures,
-    /// The values of each group by the number of the measure. A group has a value for each measure that any page names
+    /// The values of each group, in the order of the measures' numbers. A group has a value for each measure that any page names
     /// for it, even if no counted record feeds it.
-    groups: BTreeMap<GroupKey, Vec<Option<Value>>>,
+    groups: BTreeMap<GroupKey, Vec<(usize, Value)>>,
     /// How many corrections there are for each group that has any, if the pipeline has alerts.
     pub corrections: BTreeMap<GroupKey, u64>,
 }
@@ -31,11 +39,12 @@ impl Totals {
         let Some(values) = self.groups.get_mut(key) else { return };
         for (place, measure) in measures.enumerate() {
             let number = self.measures.number(&measure.name, measure.aggregate);
-            if values.len() <= number {
-                values.resize(number + 1, None);
-            }
-            if let Some(value) = values.get_mut(number) {
-                update(place, value.get_or_insert_with(|| Value::empty(measure.aggregate)));
+            let index = values.binary_search_by_key(&number, |(number, _)| *number).unwrap_or_else(|index| {
+                values.insert(index, (number, Value::empty(measure.aggregate)));
+                index
+            });
+            if let Some((_, value)) = values.get_mut(index) {
+                update(place, value);
             }
         }
     }
@@ -48,7 +57,14 @@ impl Totals {
     ) {
         for (key, values) in &other.groups {
             let Some(key) = key_here(key) else { continue };
+            if self.is_given_up(&key) {
+                continue;
+            }
             let named: Vec<(&Measure, &Value)> = other.named(values).collect();
+            if named.iter().any(|(measure, _)| is_whole_group(measure)) {
+                self.give_up(key.into_owned());
+                continue;
+            }
             self.update(&key, named.iter().map(|(measure, _)| *measure), |place, value| {
                 if let Some((_, more)) = named.get(place) {
                     value.merge(more);
@@ -66,8 +82,27 @@ impl Totals {
         self.corrections.get(key).copied().unwrap_or(0)
     }
 
-    fn named<'t>(&'t self, values: &'t [Option<Value>]) -> impl Iterator<Item = (&'t Measure, &'t Value)> {
-        values.iter().enumerate().filter_map(|(number, value)| Some((self.measures.get(number)?, value.as_ref()?)))
+    fn named<'t>(&'t self, values: &'t [(usize, Value)]) -> impl Iterator<Item = (&'t Measure, &'t Value)> {
+        values.iter().filter_map(|(number, value)| Some((self.measures.get(*number)?, value)))
+    }
+
+    /// Whether nothing of a group is known.
+    pub(super) fn is_given_up(&self, key: &GroupKey) -> bool {
+        self.group(key).is_some_and(|mut values| values.any(|(measure, _)| is_whole_group(measure)))
+    }
+
+    /// Gives up all values of a group, with their names.
+    fn give_up(&mut self, key: GroupKey) {
+        let number = self.measures.number(&WHOLE_GROUP.into(), Aggregate::Sum);
+        self.groups.insert(key, vec![(number, Value::Overflow)]);
+    }
+
+    /// Gives up all groups, with the names of their measures.
+    pub(super) fn give_up_all(&mut self) {
+        self.measures = Measures::default();
+        for key in self.groups.keys().cloned().collect::<Vec<_>>() {
+            self.give_up(key);
+        }
     }
 
     /// The measures and values of a group, in the order of first appearance.
@@ -85,20 +120,26 @@ impl Totals {
         self.groups.len()
     }
 
-    /// The groups of a part of a state.
+    /// The groups of a part of a state, with the measures that these have: one group may have many that nobody else has.
     pub(super) fn part(&self, part: &str) -> Totals {
-        let inside = self.groups.iter().filter(|(key, _)| key.is_in_part(part));
-        let corrected = self.corrections.iter().filter(|(key, _)| key.is_in_part(part));
-        Totals {
-            measures: self.measures.clone(),
-            groups: inside.map(|(key, values)| (key.clone(), values.clone())).collect(),
-            corrections: corrected.map(|(key, count)| (key.clone(), *count)).collect(),
+        let mut totals = Totals::default();
+        for (key, values) in self.groups.iter().filter(|(key, _)| key.is_in_part(part)) {
+            let renumbered = self
+                .named(values)
+                .map(|(measure, value)| (totals.measures.number(&measure.name, measure.aggregate), value.clone()));
+            let mut renumbered: Vec<_> = renumbered.collect();
+            renumbered.sort_by_key(|(number, _)| *number);
+            totals.groups.insert(key.clone(), renumbered);
         }
+        let corrected = self.corrections.iter().filter(|(key, _)| key.is_in_part(part));
+        totals.corrections = corrected.map(|(key, count)| (key.clone(), *count)).collect();
+        totals
     }
 
     /// Gives up the largest values, at least this many bytes of them. Returns false if there are none.
     pub(super) fn give_up_largest(&mut self, bytes: usize) -> bool {
-        let values = self.groups.values_mut().flatten().flatten().filter(|value| **value != Value::Overflow);
+        let values = self.groups.values_mut().flatten().map(|(_, value)| value);
+        let values = values.filter(|value| **value != Value::Overflow);
         let mut values: Vec<(usize, &mut Value)> = values.map(|value| (value.bytes(), value)).collect();
         // Stable, so that the same totals lose the same values.
         values.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
@@ -119,9 +160,10 @@ impl Totals {
         let mut before: &[u8] = &[];
         for (key, values) in &self.groups {
             write_key(writer, key, &mut before);
+            let mut values = values.iter().peekable();
             for number in 0..self.measures.len() {
-                match values.get(number).and_then(Option::as_ref) {
-                    Some(value) => value.write(writer),
+                match values.next_if(|(own, _)| *own == number) {
+                    Some((_, value)) => value.write(writer),
                     None => writer.byte(NONE),
                 }
             }
@@ -153,8 +195,10 @@ impl Totals {
         let (mut groups, mut before) = (BTreeMap::new(), Vec::new());
         for _ in 0..count {
             let key = read_key(reader, &mut before)?;
-            let values = measures.iter().map(|measure| Value::read(measure.aggregate, reader));
-            let values = values.collect::<Result<_, _>>()?;
+            let mut values = Vec::new();
+            for (number, measure) in measures.iter().enumerate() {
+                values.extend(Value::read(measure.aggregate, reader)?.map(|value| (number, value)));
+            }
             groups.insert(key, values);
         }
         if groups.len() < count {

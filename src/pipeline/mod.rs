@@ -224,6 +224,9 @@ pub enum Missing {
     Ignore,
 }
 
+/// How long the name of a measure may be. All names of a window are in its state, so tenants who choose names could fill it.
+pub const MEASURE_NAME_BYTES: std::ops::RangeInclusive<usize> = 1..=255;
+
 /// The variables of the window in snapshot templates. Their slots follow those of the group variables.
 pub const WINDOW_VARIABLES: [&str; 4] = ["window", "window_start", "window_end", "window_key"];
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::group::Segment;
 use crate::pipeline::template::Template;
-use crate::pipeline::{Bindings, Measure, Pipeline};
+use crate::pipeline::{Bindings, MEASURE_NAME_BYTES, Measure, Pipeline};
 
 /// The values of a snapshot's group variables: entity, resource, and any other variables in its templates.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -114,25 +114,33 @@ impl<'p> MeasureNames<'p> {
     }
 
     /// The name that results from filling `capture` into `template`. If an attribute of every snapshot or a fixed
-    /// measure already has that name, the result follows `if_taken`, or is `None` without it.
+    /// measure already has that name, the result follows `if_taken`.
+    ///
+    /// # Errors
+    /// If there is no `if_taken`, or if the name is too long or empty.
     pub(super) fn captured(
         &mut self,
         pipeline: &Pipeline,
         measure: &'p Measure,
         template: &Template,
         capture: &str,
-    ) -> Option<Arc<str>> {
+    ) -> Result<Arc<str>, String> {
         let known = self.captured.iter().find(|(of, text, _)| **text == *capture && std::ptr::eq(*of, measure));
         if let Some((_, _, name)) = known {
-            return Some(Arc::clone(name));
+            return Ok(Arc::clone(name));
         }
-        let name: Arc<str> = unreserved_name(pipeline, template.render(|_| capture))?.into();
+        let name: Arc<str> = unreserved_name(pipeline, template.render(|_| capture)).ok_or(TAKEN)?.into();
+        if !MEASURE_NAME_BYTES.contains(&name.len()) {
+            return Err(format!("would give a counter a name of {} bytes; names have 1 to 255 bytes", name.len()));
+        }
         if self.captured.len() < MAX_REMEMBERED_NAMES {
             self.captured.push((measure, capture.into(), Arc::clone(&name)));
         }
-        Some(name)
+        Ok(name)
     }
 }
+
+const TAKEN: &str = "would give a counter the name of another attribute; add `if_taken` to [snapshot] in the pipeline";
 
 /// `name`, or the name that follows from `if_taken` if `name` is already used.
 fn unreserved_name(pipeline: &Pipeline, name: String) -> Option<String> {

@@ -425,6 +425,10 @@ fn a_pattern_gives_each_capture_its_own_counter() {
     let reserved = counting("[[record.measure]]\nname = \"{x}\"\nkind = \"sum\"\nattributes = \"b_{x}\"");
     let expected = "invalid_key: NewImage.b_pk: would give a counter the name of another attribute; add `if_taken` to [snapshot] in the pipeline";
     assert_eq!(counted(&reserved, insert(r#"{"b_pk":1}"#)), expected);
+    let named = |length: usize| counted(&reserved, insert(&format!(r#"{{"b_{}":1}}"#, "x".repeat(length))));
+    assert_eq!(named(255), format!("7/orders {} 1", "x".repeat(255)));
+    let expected = "would give a counter a name of 256 bytes; names have 1 to 255 bytes";
+    assert_eq!(named(256), format!("invalid_key: NewImage.b_{}: {expected}", "x".repeat(256)));
 }
 
 #[test]

@@ -167,6 +167,37 @@ async fn a_group_that_is_too_large_holds_up_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_group_with_too_many_names_holds_up_nobody() {
+    let mut place = Place::with_windows(&[Window::Hour]);
+    place.folder.max_state_bytes = 2_000;
+    let mut notices = place.append(&[(100, "b", 0, 100), (101, "c", 1, 7)], 1).await;
+    for record in 0..20_u64 {
+        let name = |number: u64| blake3::hash(&(record << 32 | number).to_be_bytes()).to_hex().to_string();
+        let names: Vec<String> = (0..10).map(name).collect();
+        let measures: Vec<(&str, i64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+        notices.extend(place.append_measures(record, 0, &measures).await);
+    }
+    // In another minute, the group has few names.
+    notices.extend(place.append_measures(200, 1, &[("orders", 1)]).await);
+    let folded = place.fold(&notices).await;
+    assert_eq!((folded.settled, folded.error.map(|error| error.message)), (notices.len(), None));
+    assert!(folded.overflows > 0);
+    let snapshots = place.snapshots();
+    let orders =
+        |entity: &str| snapshots.get(&(entity.to_owned(), "hour".to_owned())).map(|values| (values.0, values.1));
+    // Of the group, a minute isn't known, so its orders of the other minute aren't published either.
+    assert_eq!(["a", "b", "c"].map(orders), [Some((0, 0)), Some((1, 100)), Some((1, 7))]);
+    // The names that only one group has are in no other group's part.
+    let hour = WindowKey::parse("2026-11-28T08", Zone::UTC).unwrap();
+    let shown = place.folder.show(place.pipeline.snapshot.as_ref(), hour, None).await.unwrap();
+    assert!(shown.states.iter().all(|state| state.bytes <= 3_800), "{shown:?}");
+    let groups: Vec<_> = shown.states.iter().flat_map(|state| &state.groups).collect();
+    assert_eq!(groups.len(), 3);
+    let values = &groups.iter().find(|group| group.key.entity() == "a").unwrap().values;
+    assert_eq!(*values, [("all measures".to_owned(), None::<String>)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_version_that_someone_changed_is_an_error() {
     for value in [serde_json::json!({ "N": "7" }), serde_json::json!({ "B": "/////w==" })] {
         let place = Place::new();

@@ -101,6 +101,55 @@ fn a_group_that_is_too_large_gives_up_its_largest_values() {
     assert_eq!(state.clone().within(10), (state, all));
 }
 
+/// The name of a measure that doesn't get smaller when it is compressed.
+fn long_name(number: u64) -> String {
+    blake3::hash(&number.to_be_bytes()).to_hex().to_string()
+}
+
+fn named(groups: &[(&str, std::ops::Range<u64>)]) -> Totals {
+    let mut totals = Totals::default();
+    for (entity, numbers) in groups {
+        let key = GroupKey::from(&CounterKey(vec![(*entity).to_owned(), "orders".to_owned()]));
+        let measures: Vec<Measure> = numbers.clone().map(|number| measure(&long_name(number))).collect();
+        totals.update(&key, measures.iter(), |_, value: &mut Value| value.insert(&Cell::Number(Decimal::from(1))));
+    }
+    totals
+}
+
+#[test]
+fn a_group_with_too_many_names_gives_up_the_names() {
+    let state = State { version: 3, totals: named(&[("a", 0..500)]), ..State::default() };
+    let (smaller, data) = state.clone().within(5_000);
+    assert!(data.len() < 200 && state.frame().len() > 15_000);
+    assert_eq!(State::read(3, &data, Zone::UTC), Ok(smaller.clone()));
+    let key = state.totals.keys().next().unwrap();
+    assert!(smaller.totals.is_given_up(key) && !state.totals.is_given_up(key));
+    // Whatever else is known of the group, not everything is.
+    for children in [[&smaller.totals, &state.totals], [&state.totals, &smaller.totals]] {
+        let mut parent = Totals::default();
+        children.into_iter().for_each(|child| parent.merge(child, |key| Some(std::borrow::Cow::Borrowed(key))));
+        assert!(parent.is_given_up(key));
+        assert_eq!(parent.group(key).unwrap().map(|(_, value)| value.clone()).collect::<Vec<_>>(), [Value::Overflow]);
+    }
+}
+
+#[test]
+fn a_part_has_the_names_of_its_own_groups() {
+    let whole = named(&[("a", 0..300), ("b", 300..301), ("c", 299..301)]);
+    for part in halves("").into_iter().flat_map(|half| halves(&half)).flat_map(|half| halves(&half)) {
+        let part = whole.part(&part);
+        let own: usize = part.keys().map(|key| part.group(key).unwrap().count()).sum();
+        let bytes = State { version: 1, totals: part.clone(), ..State::default() }.frame().len();
+        assert!(bytes < 60 + 80 * own, "{own} values in {bytes} bytes");
+        for key in part.keys() {
+            let values = |totals: &Totals| -> std::collections::BTreeMap<Measure, Value> {
+                totals.group(key).unwrap().map(|(measure, value)| (measure.clone(), value.clone())).collect()
+            };
+            assert_eq!(values(&part), values(&whole));
+        }
+    }
+}
+
 #[test]
 fn a_newer_format_is_refused() {
     let mut writer = Writer::default();

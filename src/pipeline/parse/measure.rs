@@ -5,7 +5,9 @@ use toml::de::DeValue;
 
 use super::super::document::{Section, SpannedText};
 use super::super::template::{self, Pattern, Template};
-use super::super::{Amount, Measure, MeasureKind, MeasureName, Quantity, Removal, Snapshot, Weight};
+use super::super::{
+    Amount, MEASURE_NAME_BYTES, Measure, MeasureKind, MeasureName, Quantity, Removal, Snapshot, Weight,
+};
 use super::condition::conditions;
 use super::kind::{self, KINDS, Kind, Measures};
 use super::{EVENTS, baseline, parse_text, path, weight};
@@ -162,7 +164,7 @@ fn measure_name(
             if snapshot.reserved().any(|reserved| attributes.iter().any(|attribute| attribute == reserved)) {
                 mistake("is already the name of an attribute of every snapshot; choose another name");
             }
-            if name.text.is_empty() || name.text.len() > 255 {
+            if !MEASURE_NAME_BYTES.contains(&name.text.len()) {
                 mistake("must have 1 to 255 bytes");
             }
             measures.number(name.text, kind.clone()).map(MeasureName::Fixed).map_err(|message| mistake(&message)).ok()

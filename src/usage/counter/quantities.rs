@@ -57,8 +57,8 @@ impl<'p> Counting<'p> {
                     else {
                         continue;
                     };
-                    let name = self.names.captured(self.pipeline, measure, template, capture).ok_or_else(|| {
-                        let message = "would give a counter the name of another attribute; add `if_taken` to [snapshot] in the pipeline";
+                    let name = self.names.captured(self.pipeline, measure, template, capture);
+                    let name = name.map_err(|message| {
                         Fault::new(Code::InvalidKey, format!("{}.{attribute}", routed.name), message)
                     })?;
                     found.push((name, Cell::Number(number(value, measure, routed.name, attribute)?)));
