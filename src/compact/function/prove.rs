@@ -44,10 +44,13 @@ impl Ledger {
         if value("LEDGER_TABLE").is_none() {
             return Ok(None);
         }
-        let config = Config::read(value)?;
+        // This function exports no telemetry, so metrics that the others export are lines on stdout.
+        let config = Config::read(&|name: &str| match name {
+            "METRICS_SINK" => value(name).map(|sink| if sink == "otlp" { "emf".to_owned() } else { sink }),
+            _ => value(name),
+        })?;
         let Some(folder) = folder(&config, &clients.dynamodb) else { return Ok(None) };
         let count_from = config.tables.as_ref().and_then(|tables| tables.count_from);
-        // This function exports no telemetry, so metrics that were to go there are lines on stdout.
         let metrics = MetricsSink::new(&config.metrics, clients.cloudwatch.clone(), &config.pipeline.name, None);
         let stream_arn = value("SOURCE_ARN").filter(|arn| !arn.is_empty());
         Ok(Some(Ledger { folder, count_from, stream_arn, clients: clients.clone(), metrics }))

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use usage_aggregator::config::Config;
 use usage_aggregator::handler::Handler;
 use usage_aggregator::time::Timestamp;
-use usage_compact::{Answer, Function};
+use usage_compact::{Answer, Clock, Function};
 
 use crate::place::Place;
 use crate::schedule::at;
@@ -21,6 +21,29 @@ const START: i64 = 1_795_816_800;
 
 /// A change of an order: the hour after [`START`], its number, and its total before and after.
 pub type Change = (i64, i64, Option<i64>, Option<i64>);
+
+/// The functions' environment.
+fn environment(more: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
+    const USUAL: [(&str, &str); 6] = [
+        ("PIPELINE", "orders"),
+        ("ARCHIVE_BUCKET", "archive"),
+        ("LEDGER_TABLE", "ledger"),
+        ("USAGE_TABLE", "usage"),
+        ("METRICS_SINK", "none"),
+        ("SOURCE_ARN", "arn:aws:dynamodb:eu-west-1:1:table/orders/stream/1"),
+    ];
+    move |name| {
+        let found = more.iter().chain(&USUAL).find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned()).filter(|value| !value.is_empty())
+    }
+}
+
+/// The function that compacts.
+fn function(place: &Place, more: &[(&str, &str)], clock: Clock) -> Function {
+    let lambda = aws_sdk_lambda::Client::new(&sdk_config(None));
+    let function = Function::new(environment(more), in_process::clients(place.http.client()), lambda, clock);
+    function.unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
 
 pub struct Deployed {
     pub place: Place,
@@ -39,23 +62,9 @@ impl Deployed {
         place.objects.set_time(START);
         let clock = Arc::new(AtomicI64::new(START));
         let now = Arc::clone(&clock);
-        let usual = [
-            ("PIPELINE", "orders"),
-            ("ARCHIVE_BUCKET", "archive"),
-            ("LEDGER_TABLE", "ledger"),
-            ("USAGE_TABLE", "usage"),
-            ("METRICS_SINK", "none"),
-            ("SOURCE_ARN", "arn:aws:dynamodb:eu-west-1:1:table/orders/stream/1"),
-        ];
-        let value = |name: &str| {
-            let found = more.iter().chain(&usual).find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned()).filter(|value| !value.is_empty())
-        };
-        let handler = Handler::new(Config::read(value).unwrap(), in_process::clients(place.http.client()));
-        let clients = in_process::clients(place.http.client());
-        let lambda = aws_sdk_lambda::Client::new(&sdk_config(None));
-        let function = Function::new(value, clients, lambda, Arc::new(move || now.load(Ordering::SeqCst)));
-        let function = function.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let config = Config::read(environment(more)).unwrap();
+        let handler = Handler::new(config, in_process::clients(place.http.client()));
+        let function = function(&place, more, Arc::new(move || now.load(Ordering::SeqCst)));
         Deployed { handler, place, function, clock }
     }
 
@@ -175,6 +184,14 @@ pub fn changes() -> Vec<(usize, Change)> {
 /// The same without the changes with these numbers.
 pub fn without(lost: &[usize]) -> Vec<(usize, Change)> {
     changes().into_iter().filter(|(number, _)| !lost.contains(number)).collect()
+}
+
+#[test]
+fn the_function_starts_with_every_place_for_metrics() {
+    // The template gives all functions the same value, and this one has no OpenTelemetry.
+    for sink in ["emf", "cloudwatch", "otlp", "none"] {
+        function(&Place::new(), &[("METRICS_SINK", sink)], Arc::new(|| START));
+    }
 }
 
 #[tokio::test(start_paused = true)]
