@@ -284,10 +284,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decimal_writes_normal_numbers_unchanged(text in "-?[0-9]{0,5}(\\.[0-9]{0,5})?") {
-            if let Ok(number) = Decimal::parse(&text) {
-                prop_assert!(!is_normal(text.as_bytes()) || number.to_string() == text, "{}", text);
-            }
+        fn exactly_the_numbers_that_decimal_writes_are_normal(text in "-?[0-9]{0,4}(\\.[0-9]{0,4})?([eE][-+]?[0-9])?") {
+            let is_written = Decimal::parse(&text).is_ok_and(|number| number.to_string() == text);
+            prop_assert_eq!(is_normal(text.as_bytes()), is_written, "{}", text);
         }
     }
 }

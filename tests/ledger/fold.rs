@@ -279,6 +279,13 @@ async fn sweep(place: &Place, depth: Depth) -> usize {
     swept.repaired
 }
 
+#[test]
+fn sweeps_add_up() {
+    let mut swept = Swept { pages: 2, repaired: 3, ..Swept::default() };
+    swept.add(Swept { pages: 5, repaired: 7, ..Swept::default() });
+    assert_eq!(swept, Swept { pages: 7, repaired: 10, ..Swept::default() });
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_notice_is_healed() {
     let place = Place::new();
