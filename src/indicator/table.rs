@@ -159,7 +159,10 @@ impl SourceTable<'_> {
             // Nothing is written for a target that doesn't exist; see `recompute`.
             (false, MissingTarget::Skip, _) => return Ok(Put::Refused),
             (true, _, Some(_)) => "attribute_exists(#key) AND #map.#version = :version",
-            (true, _, None) => "attribute_exists(#key) AND attribute_not_exists(#map.#version)",
+            // Someone else's map may have anything under the name of the token, but only the function writes a text.
+            (true, _, None) => {
+                "attribute_exists(#key) AND (attribute_not_exists(#map.#version) OR NOT attribute_type(#map.#version, :text))"
+            }
         };
         let first = key.first().map_or("", |(name, _)| name.as_str());
         retried(self.deadline, &doing, || async {
@@ -178,6 +181,8 @@ impl SourceTable<'_> {
             }
             if let Some(version) = version {
                 call = call.expression_attribute_values(":version", AttributeValue::S(version.to_owned()));
+            } else if stored.exists {
+                call = call.expression_attribute_values(":text", AttributeValue::S("S".to_owned()));
             }
             match call.customize().config_override(no_retries()).send().await {
                 Ok(_) => Ok(Put::Done),

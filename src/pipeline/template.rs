@@ -149,7 +149,12 @@ impl Template {
     /// # Errors
     /// As for [`Template::new`].
     pub fn verbatim(text: &ParsedText, slot: impl FnMut(&str) -> Option<usize>) -> Result<Template, TemplateError> {
-        Template::new(text, slot).map(|template| Template { escaped: String::new(), ..template })
+        Template::new(text, slot).map(Template::unescaped)
+    }
+
+    /// The same template for keys that others write.
+    pub fn unescaped(self) -> Template {
+        Template { escaped: String::new(), ..self }
     }
 
     /// The slots of the variables, in order.

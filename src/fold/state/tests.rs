@@ -142,7 +142,7 @@ fn a_part_has_the_names_of_its_own_groups() {
         let bytes = State { version: 1, totals: part.clone(), ..State::default() }.frame().len();
         assert!(bytes < 60 + 80 * own, "{own} values in {bytes} bytes");
         for key in part.keys() {
-            let values = |totals: &Totals| -> std::collections::BTreeMap<Measure, Value> {
+            let values = |totals: &Totals| -> BTreeMap<Measure, Value> {
                 totals.group(key).unwrap().map(|(measure, value)| (measure.clone(), value.clone())).collect()
             };
             assert_eq!(values(&part), values(&whole));

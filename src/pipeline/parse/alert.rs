@@ -181,7 +181,8 @@ fn limit_key(section: &Section<'_>, alertable: &Alertable<'_>) -> Option<Key> {
             continue;
         };
         let text = SpannedText { text, span: value.span() };
-        key.extend(parse_template(section, name, &text, &known, &hint).map(|template| (name.to_owned(), template)));
+        let template = parse_template(section, name, &text, &known, &hint);
+        key.extend(template.map(|template| (name.to_owned(), template.unescaped())));
         texts.push(format!("{name} = {}", text.text));
     }
     if !matches!(texts.len(), 1 | 2) {

@@ -100,14 +100,8 @@ fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
     let except = section.texts("except").unwrap_or_default();
     let missing = kind::missing(section, kind);
     match (attribute, pattern, kind) {
-        (Some(attribute), _, Some(Kind::Count)) => {
-            let message = format!(
-                "{}: `attribute` needs another kind, for example \"sum\" or \"delta\"; a count counts records",
-                section.title
-            );
-            section.document.mistake(&attribute.span, message);
-            None
-        }
+        (Some(attribute), _, Some(Kind::Count)) => counts_records(section, "attribute", &attribute),
+        (None, Some(pattern), Some(Kind::Count)) => counts_records(section, "attributes", &pattern),
         (Some(_), Some(pattern), _) => {
             section.document.mistake(
                 &pattern.span,
@@ -128,6 +122,15 @@ fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
         (None, None, Some(Kind::Of(_))) => None,
         (None, None, _) => Some(Quantity::One),
     }
+}
+
+fn counts_records<T>(section: &Section<'_>, key: &str, text: &SpannedText<'_>) -> Option<T> {
+    let message = format!(
+        "{}: `{key}` needs another kind, for example \"sum\" or \"delta\"; a count counts records",
+        section.title
+    );
+    section.document.mistake(&text.span, message);
+    None
 }
 
 fn matching(section: &Section<'_>, text: &SpannedText<'_>, except: &[SpannedText<'_>]) -> Option<Quantity> {

@@ -177,6 +177,21 @@ fn a_refused_event_is_named_with_its_row_and_the_others_are_sent() {
     assert!(report["refused"][0]["row"].as_str().unwrap().contains("entity 007"), "{report:#}");
 }
 
+/// Stripe uses the last event of a customer and meter in an hour or day. The other systems add all events up.
+#[test]
+fn stripe_gets_one_event_of_a_customer_and_meter_in_each_window() {
+    let fixture = recent(2);
+    std::fs::write(fixture.0.path().join("customers.csv"), "entity,customer\n000,cus_1\n001,cus_1\n").unwrap();
+    for (target, expected) in [("stripe", "1 event sent to Stripe, 1 refused\n"), ("lago", "2 events sent to Lago\n")] {
+        let server = Server::start(move |_, _| success(target));
+        let run = sent(&fixture, target, &server, &["--customers", "customers.csv"]);
+        assert_eq!((run.code, &*run.stdout), (Some(i32::from(target == "stripe")), expected), "{run:?}");
+        let refused =
+            "entity 001, resource orders, amount 2: another row of this window has the same customer and event name";
+        assert_eq!(run.stderr.contains(refused), target == "stripe", "{run:?}");
+    }
+}
+
 #[test]
 fn what_stripe_refuses_is_named_without_a_request() {
     let fixture = Fixture::new();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::emulators::{Fault, FaultPlan, FaultyHttp, in_process};
 use usage_aggregator::config::Config;
 use usage_aggregator::handler::{Handler, Invocation};
@@ -66,6 +67,24 @@ fn whole() -> Pipeline {
 /// The sequence numbers that the response names.
 fn failed(outcome: &BatchOutcome) -> Vec<String> {
     outcome.response().batch_item_failures.iter().filter_map(|failure| failure.item_identifier.clone()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_map_of_others_is_replaced() {
+    let number = |number: &str| AttributeValue::N(number.to_owned());
+    for map in [
+        AttributeValue::M([("version".to_owned(), number("1")), ("open".to_owned(), number("0"))].into()),
+        AttributeValue::M([("open".to_owned(), number("7"))].into()),
+        number("7"),
+        text("none"),
+    ] {
+        let function = Function::new(whole());
+        let changes = function.make(&[Op::Put(group(Some(map.clone()))), Op::Put(finding(1, "open", 5))]).await;
+        let outcome = function.deliver(&changes).await;
+        assert!(failed(&outcome).is_empty(), "{map:?}: {outcome:?}");
+        let (stored, expected) = function.source.compared().await;
+        assert_eq!(stored, expected, "{map:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

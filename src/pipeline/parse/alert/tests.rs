@@ -89,6 +89,12 @@ fn a_limit_can_be_in_an_item_of_each_group() {
     assert_eq!(alert.limit_key(&["7".to_owned(), "requests".to_owned()]), None);
     let text = "quotas: requests of pk = TENANT#{tenant}, sk = LIMITS";
     assert_eq!(alert.rule.limit, Limit::Item(text.to_owned()));
+    // The item is written by others, who don't encode anything.
+    let limit = "{ table = \"quotas\", key = { pk = \"QUOTA/{endpoint}/{tenant}\" }, attribute = \"requests\" }";
+    let alerts = parsed(&[&format!("measure = \"requests\"\nwindow = \"month\"\nlimit = {limit}")]);
+    let key = alerts.unwrap_or_else(|mistakes| panic!("{mistakes}"))[0]
+        .limit_key(&["eu-7".to_owned(), "/v1/orders#eu-7".to_owned()]);
+    assert_eq!(key, Some(vec![("pk".to_owned(), "QUOTA//v1/orders/eu-7".to_owned())]));
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(super) fn queries(pipeline: &Pipeline, key: &CounterKey, window: WindowKey) 
         let schema: Schema = serde_json::from_str(archive.schema.json()).ok()?;
         let counters = route.counters.iter().filter_map(|counter| {
             let attributes = route.items_of(&counter.group, &key.0)?;
-            Some(query(&route.record_type, &schema, &archive.partition_date, &attributes, window))
+            Some(query(route, &schema, &archive.partition_date, &attributes, window))
         });
         let mut queries: Vec<String> = counters.collect();
         queries.dedup();
@@ -39,7 +39,7 @@ pub(super) fn queries(pipeline: &Pipeline, key: &CounterKey, window: WindowKey) 
 }
 
 fn query(
-    record_type: &str,
+    route: &Route,
     schema: &Schema,
     partition_date: &PartitionDate,
     attributes: &[(&str, Vec<Part>)],
@@ -51,11 +51,16 @@ fn query(
             |field: &&Field| field.source.is_none() && field.attribute.as_deref().unwrap_or(&field.name) == attribute;
         schema.fields.iter().find(is_it)
     };
+    let (mut start, mut end) = (window.start(), window.end());
     let mut notes = Vec::new();
     let mut conditions = Vec::new();
+    if let Some(time) = &route.window_time {
+        (start, end) = (start - time.early_seconds, end + time.late_seconds);
+        notes.push("-- An attribute determines the window, so records of other windows are listed, too.");
+    }
     if *partition_date == PartitionDate::CreatedAt {
         let day = |second: i64| Timestamp::from_seconds(second).map(|at| at.date().to_string()).unwrap_or_default();
-        conditions.push(format!("partition_date BETWEEN '{}' AND '{}'", day(window.start()), day(window.end() - 1)));
+        conditions.push(format!("partition_date BETWEEN '{}' AND '{}'", day(start), day(end - 1)));
     } else {
         notes.push(
             "-- Add a condition on partition_date, which an attribute determines here, so that Athena reads less.",
@@ -64,7 +69,7 @@ fn query(
     match of_source("created_at") {
         Some(field) => {
             let name = &field.name;
-            let [start, end] = [window.start(), window.end()].map(|second| instant(&field.field_type, second));
+            let [start, end] = [start, end].map(|second| instant(&field.field_type, second));
             conditions.push(format!("\"{name}\" >= {start} AND \"{name}\" < {end}"));
         }
         None => notes.push("-- The schema has no time of creation, so whole days are listed."),
@@ -80,7 +85,7 @@ fn query(
     let order =
         of_source("created_at").or_else(|| of_source("record_id")).map_or("partition_date", |field| &field.name);
     let mut lines: Vec<String> = notes.into_iter().map(str::to_owned).collect();
-    lines.push(format!("SELECT * FROM \"{record_type}_once\""));
+    lines.push(format!("SELECT * FROM \"{}_once\"", route.record_type));
     lines.push(format!("WHERE {}", conditions.join("\n  AND ")));
     lines.push(format!("ORDER BY \"{order}\";"));
     lines.join("\n")
@@ -126,6 +131,7 @@ mod tests {
         };
         insta::assert_snapshot!(of("orders", ["o'hara_1", "orders"]));
         assert_eq!(of("orders", ["7", "nothing"]), "");
+        insta::assert_snapshot!(of("api-usage", ["acme", "requests"]));
         assert_eq!(matches(&[Part::Text("a_%".to_owned()), Part::Anything]), r"LIKE 'a\_\%%' ESCAPE '\'");
     }
 }

@@ -100,6 +100,25 @@ pub(super) enum Cell<'r> {
     Whole(Option<u64>),
 }
 
+/// The columns that aren't the pipeline's, with the names of variables that would be called the same.
+const COLUMNS: [(&str, &str); 10] = [
+    ("pipeline", "group_pipeline"),
+    ("measure", "group_measure"),
+    ("kind", "group_kind"),
+    ("value", "group_value"),
+    ("status", "group_status"),
+    ("version", "group_version"),
+    ("corrected_at", "group_corrected_at"),
+    ("author", "group_author"),
+    ("reason", "group_reason"),
+    ("restated_at", "group_restated_at"),
+];
+
+/// The name of the column, or of the field of an event, of a group variable.
+pub(super) fn column(variable: &str) -> &str {
+    COLUMNS.iter().find(|(own, _)| *own == variable).map_or(variable, |(_, other)| other)
+}
+
 impl Head {
     /// The columns of a row, or of any row if there is none.
     pub(super) fn cells<'r>(&'r self, row: Option<&'r UsageRow>) -> Vec<(&'r str, Cell<'r>)> {
@@ -115,7 +134,7 @@ impl Head {
         ];
         let variable = |(place, name): (usize, &'r String)| {
             let value = row.and_then(|row| row.group.get(place)).map_or("", String::as_str);
-            (name.as_str(), Cell::Text(value))
+            (column(name), Cell::Text(value))
         };
         cells.extend(self.group.iter().enumerate().map(variable));
         cells.extend([
@@ -205,5 +224,19 @@ pub(super) mod tests {
             names.join(","),
             "pipeline,window,window_start,window_end,entity,resource,namespace,measure,kind,value,status,version,corrected_at,author,reason,restated_at"
         );
+    }
+
+    #[test]
+    fn a_variable_never_has_the_name_of_another_column() {
+        let own: Vec<String> = head().cells(None).into_iter().map(|(name, _)| name.to_owned()).collect();
+        for name in &own {
+            let group = ["entity", "resource", name.as_str()].map(str::to_owned).to_vec();
+            let with = Head { group, ..head() };
+            let names: Vec<&str> = with.cells(None).into_iter().map(|(name, _)| name).collect();
+            let distinct: std::collections::BTreeSet<&str> = names.iter().copied().collect();
+            // These two are variables themselves, and those of the window can't be variables of a group.
+            let is_reserved = ["entity", "resource", "window", "window_start", "window_end"].contains(&name.as_str());
+            assert!(is_reserved || distinct.len() == names.len(), "{name}: {names:?}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Sends the events of all rows, and counts what became of them. A batch that is refused is sent again without the events that
 //! are the reason, or in halves until they are found.
 
+use std::collections::HashMap;
+
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 use usage_aggregator::time::Timestamp;
@@ -46,6 +48,21 @@ impl Tally {
     }
 }
 
+/// The windows of the latest events, if the target uses only one event of a customer and name in a window.
+struct Latest {
+    /// The length of the target's windows.
+    seconds: Option<i64>,
+    windows: HashMap<(String, String), i64>,
+}
+
+impl Latest {
+    /// Whether another event has the customer, name, and window of this one. Events are in the order of their windows.
+    fn is_taken(&mut self, event: &Event) -> bool {
+        let Some(window) = self.seconds.map(|seconds| event.second / seconds) else { return false };
+        self.windows.insert((event.customer.clone(), event.name.clone()), window) == Some(window)
+    }
+}
+
 impl Sending {
     /// Sends the rows of closed windows, or prints the requests.
     pub(in crate::results::export) async fn run(
@@ -59,6 +76,7 @@ impl Sending {
         let identity = Identity { source: &self.source, has_versions: self.target.has_versions() };
         let progress = console::spinner("events sent");
         let (mut tally, mut batch) = (Tally::default(), Vec::new());
+        let mut latest = Latest { seconds: self.target.one_event_in(head.window), windows: HashMap::new() };
         for row in rows {
             let row = row?;
             if row.status != Status::Closed {
@@ -66,6 +84,10 @@ impl Sending {
                 continue;
             }
             let event = match self.event(head, row, now, &identity)? {
+                Ok(event) if latest.is_taken(&event) => {
+                    self.refuse(head, &mut tally, (event.row, self.taken()))?;
+                    continue;
+                }
                 Ok(event) => event,
                 Err(refused) => {
                     self.refuse(head, &mut tally, refused)?;
@@ -105,6 +127,14 @@ impl Sending {
             Some(objection) => Err((row, objection)),
             None => Ok(event),
         })
+    }
+
+    /// Why an event isn't sent if there is another one of its customer, name, and window.
+    fn taken(&self) -> String {
+        let title = self.target.title();
+        format!(
+            "another row of this window has the same customer and event name, and {title} would use only one of them: give each entity its own customer, or set --event-name"
+        )
     }
 
     fn refuse(&self, head: &Head, tally: &mut Tally, (row, why): (UsageRow, String)) -> anyhow::Result<()> {

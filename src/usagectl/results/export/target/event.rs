@@ -1,7 +1,7 @@
 //! An event: what a billing system gets of a row. Its identifier depends on nothing but the row's place, so that the same row
 //! always is the same event.
 
-use crate::results::export::row::{Head, UsageRow, second_of};
+use crate::results::export::row::{Head, UsageRow, column, second_of};
 use crate::shell::console::UsageError;
 
 /// An event for a billing system.
@@ -40,7 +40,8 @@ impl Event {
     ) -> Option<Event> {
         // The last second is in the same window for everyone, and a customer of any moment of the window is one by then.
         let second = second_of(&row.end)? - 1;
-        let mut fields: Vec<(String, String)> = head.group.iter().cloned().zip(row.group.iter().cloned()).collect();
+        let mut fields: Vec<(String, String)> =
+            head.group.iter().map(|name| column(name).to_owned()).zip(row.group.iter().cloned()).collect();
         for (name, text) in [
             ("measure", row.measure.as_str()),
             ("pipeline", &head.pipeline),

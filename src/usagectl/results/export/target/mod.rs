@@ -14,7 +14,7 @@ mod stripe;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use usage_aggregator::time::Timestamp;
+use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
 use usage_aggregator::window::Window;
 
 use crate::shell::console::UsageError;
@@ -98,6 +98,11 @@ impl Target {
     /// Whether an event of a later version of a window is another event. Only where it replaces the earlier one.
     fn has_versions(self) -> bool {
         self == Target::Stripe
+    }
+
+    /// How many seconds have one event of a customer and name, if the target ignores all but the last one.
+    fn one_event_in(self, window: Window) -> Option<i64> {
+        (self == Target::Stripe).then_some(if window == Window::Hour { HOUR_SECONDS } else { DAY_SECONDS })
     }
 
     /// Why the target wouldn't take an event, if it wouldn't.
