@@ -13,6 +13,7 @@ mod limits;
 mod minute;
 mod notice;
 mod parent;
+mod parts;
 mod piece;
 mod prove;
 mod publish;
