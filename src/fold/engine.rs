@@ -19,6 +19,8 @@ pub(super) struct Fold<'l> {
     /// Rises after the ledger was restored, so that versions exceed those of snapshots.
     pub epoch: u64,
     pub max_state_bytes: usize,
+    /// The maximum number of calls at once.
+    pub concurrency: usize,
     pub mode: Mode,
     pub deadline: Option<Instant>,
 }
