@@ -183,6 +183,26 @@ async fn regression_a_state_of_an_earlier_epoch_keeps_its_values_until_it_is_spl
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_half_lists_whose_split_has_no_mark_yet_must_be_read() {
+    let mut place = place_that_splits().await;
+    place.folder.epoch = 1;
+    let first = place.append(&[(4, "d", 0, 5)], 1).await;
+    place.http.set_plan(before_write(2));
+    tokio::select! {
+        _ = place.try_fold(&first) => panic!("it should have crashed"),
+        () = place.http.crashed() => {}
+    }
+    place.http.revive();
+    place.http.set_plan(FaultPlan::none());
+    let items: Vec<_> = place.states().into_keys().map(|(_, sort_key)| sort_key).collect();
+    assert!(items.contains(&"2026-11-28T08:57/0".to_owned()) && !items.contains(&"2026-11-28T08:57/1".to_owned()));
+    place.delete("ledger", "p#orders#2026-11-28T08:57#0", &format!("{:016x}", first[0].page.name));
+    let second = place.append(&[(5, "b", 0, 3)], 1).await;
+    let folded = place.fold(&second).await;
+    assert_eq!((folded.settled, folded.error.map(|error| error.message.contains("is missing"))), (0, Some(true)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn regression_a_damaged_state_stays_damaged_until_a_rebuild_has_split_it() {
     // Each with a minute of the same window above, and another one.
     let minute = ("2026-11-28T08:57", "s#orders#2026-11-28T08", 1);
