@@ -3,10 +3,11 @@
 use tokio::time::Instant;
 
 use super::limits::Limits;
-use super::state::{Leaves, Listed, State, leaves};
+use super::parts::Parts;
+use super::state::{Leaves, Listed, State};
 use crate::backoff::Backoff;
 use crate::error::Error;
-use crate::ledger::{LedgerTable, StateItem};
+use crate::ledger::LedgerTable;
 use crate::pipeline::Snapshot;
 
 /// A fold of some notices.
@@ -18,6 +19,8 @@ pub(super) struct Fold<'l> {
     /// Rises after the ledger was restored, so that versions exceed those of snapshots.
     pub epoch: u64,
     pub max_state_bytes: usize,
+    /// The maximum number of calls at once.
+    pub concurrency: usize,
     pub mode: Mode,
     pub deadline: Option<Instant>,
 }
@@ -35,16 +38,10 @@ pub enum Mode {
 }
 
 impl Fold<'_> {
-    /// The leaves of a state that this fold may write. One of an earlier epoch is written again as a whole, whatever it
-    /// lists: since then, the ledger was restored, and what it lists or the halves of a split may be missing.
-    pub(super) fn leaves(&self, items: &[StateItem]) -> Result<Option<Leaves>, Error> {
-        let whole = items.iter().find(|item| item.part.is_empty());
-        match whole.filter(|whole| whole.version < self.epoch << 48) {
-            Some(StateItem { version, .. }) => {
-                Ok(Some(Leaves::from([(String::new(), State { version: *version, ..State::default() })])))
-            }
-            None => leaves(items, self.mode),
-        }
+    /// The leaves, if none needs a write; otherwise the parts again.
+    pub(super) fn unless_current(&self, parts: Parts, listed: &Listed) -> Result<Leaves, Parts> {
+        let is_current = parts.anew.is_empty() && parts.leaves.values().all(|state| self.is_current(state, listed));
+        if is_current { Ok(parts.leaves) } else { Err(parts) }
     }
 
     /// Whether a part needs no write: it stands for `listed` in this epoch, or there is nothing and never was.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{Builder, retry::RetryConfig};
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
 use super::engine::Fold;
@@ -15,7 +16,7 @@ use crate::backoff::Backoff;
 use crate::decimal::Decimal;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::GroupKey;
-use crate::pipeline::{Alert, LimitItem, Rule};
+use crate::pipeline::{Alert, Rule};
 
 /// How long a limit is remembered.
 const REMEMBERED: Duration = Duration::from_secs(5 * 60);
@@ -47,6 +48,13 @@ impl Limits {
     }
 }
 
+/// Where the limit of a group is, if it is in an item.
+fn place(alert: &Alert, key: &GroupKey) -> Option<Place> {
+    let item = alert.item.as_ref()?;
+    let parts = alert.limit_key(&key.counter_key().ok()?.0)?;
+    Some((item.table.clone(), item.attribute.clone(), parts))
+}
+
 /// The limits of groups by rule. A group without an item has none.
 pub(super) type LimitsOf = BTreeMap<(Rule, GroupKey), Decimal>;
 
@@ -56,21 +64,26 @@ impl Fold<'_> {
     /// # Errors
     /// Transient if the deadline passed, config if someone must fix something first.
     pub(super) async fn limits(&self, version: &NewVersion<'_>) -> Result<LimitsOf, Error> {
-        let mut limits = LimitsOf::new();
+        // The rules of an alert have the same item for a group, which is read once.
+        let mut wanted: BTreeMap<Place, Vec<(Rule, GroupKey)>> = BTreeMap::new();
         for alert in version.alerts() {
-            let Some(item) = &alert.item else { continue };
             for key in version.new.keys().filter(|key| version.changes(alert, key)) {
-                if let Some(limit) = self.limit(alert, item, key).await? {
-                    limits.insert((alert.rule.clone(), key.clone()), limit);
+                if let Some(place) = place(alert, key) {
+                    wanted.entry(place).or_default().push((alert.rule.clone(), key.clone()));
                 }
             }
+        }
+        let reads: Vec<_> =
+            wanted.into_iter().map(|(place, of)| async { Ok::<_, Error>((self.limit(place).await?, of)) }).collect();
+        let mut reads = stream::iter(reads).buffer_unordered(self.concurrency);
+        let mut limits = LimitsOf::new();
+        while let Some((limit, of)) = reads.try_next().await? {
+            limits.extend(limit.into_iter().flat_map(|limit| of.iter().cloned().map(move |of| (of, limit))));
         }
         Ok(limits)
     }
 
-    async fn limit(&self, alert: &Alert, item: &LimitItem, key: &GroupKey) -> Result<Option<Decimal>, Error> {
-        let Some(parts) = key.counter_key().ok().and_then(|key| alert.limit_key(&key.0)) else { return Ok(None) };
-        let place = (item.table.clone(), item.attribute.clone(), parts);
+    async fn limit(&self, place: Place) -> Result<Option<Decimal>, Error> {
         let now = Instant::now();
         if let Some(limit) = self.limits.remembered(&place, now) {
             return Ok(limit);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::distinct::Minute;
 use super::engine::{Attempts, Fold, Mode};
-use super::state::{Leaves, Listed, State};
+use super::state::{Leaves, Listed};
 use super::write::Written;
 use crate::error::Error;
 use crate::ledger::{PageRef, WindowKey};
@@ -34,13 +34,13 @@ impl Fold<'_> {
         let mut attempts = Attempts::new(self.deadline);
         loop {
             let known = noticed.iter().map(|page| page.bucket + 1).chain([self.ledger.buckets]).max().unwrap_or(1);
-            let states = async { self.leaves(&self.ledger.states(window, self.deadline).await?) };
+            let states = async { self.parts(&self.ledger.states(window, self.deadline).await?) };
             let (read, pages) = tokio::join!(states, self.pages(minute, 0..known));
             let (Some(read), mut pages) = (read?, pages?) else {
                 attempts.lacks(|| format!("read the state {window}: half of it is missing")).await?;
                 continue;
             };
-            let binding = read.values().filter(|_| self.mode != Mode::Forget);
+            let binding = read.leaves.values().filter(|_| self.mode != Mode::Forget);
             let listed: BTreeSet<PageRef> = binding.flat_map(|state| state.listed.pages()).copied().collect();
             let used = listed.iter().map(|page| page.bucket + 1).max().unwrap_or(0);
             pages.extend(self.pages(minute, known..used).await?);
@@ -54,10 +54,10 @@ impl Fold<'_> {
             }
             let minute = Minute::new(pages);
             let listed = Listed::Pages(names);
-            let is_current = |state: &State| self.is_current(state, &listed);
-            if read.values().all(is_current) {
-                return Ok(FoldedMinute { minute, leaves: read });
-            }
+            let read = match self.unless_current(read, &listed) {
+                Ok(leaves) => return Ok(FoldedMinute { minute, leaves }),
+                Err(read) => read,
+            };
             let mut totals = minute.totals();
             if !self.snapshot.alerts.is_empty() {
                 totals.corrections = minute.corrections();

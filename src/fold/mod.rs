@@ -13,6 +13,7 @@ mod limits;
 mod minute;
 mod notice;
 mod parent;
+mod parts;
 mod piece;
 mod prove;
 mod publish;
@@ -139,8 +140,9 @@ impl Folder {
     }
 
     fn fold_with<'f>(&'f self, snapshot: &'f Snapshot, mode: Mode, deadline: Option<Instant>) -> Fold<'f> {
-        let Folder { ledger, limits, epoch, max_state_bytes, .. } = self;
-        Fold { ledger, snapshot, limits, epoch: *epoch, max_state_bytes: *max_state_bytes, mode, deadline }
+        let Folder { ledger, limits, epoch, max_state_bytes, concurrency, .. } = self;
+        let (epoch, max_state_bytes, concurrency) = (*epoch, *max_state_bytes, *concurrency);
+        Fold { ledger, snapshot, limits, epoch, max_state_bytes, concurrency, mode, deadline }
     }
 
     async fn fold_minutes(

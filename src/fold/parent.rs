@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::engine::{Attempts, Fold, Mode};
 use super::piece;
-use super::state::{Leaf, Leaves, State, leaves};
+use super::state::{Leaf, Leaves, leaves};
 use super::write::Written;
 use crate::error::Error;
 use crate::ledger::{StateItem, WindowKey};
@@ -20,7 +20,7 @@ impl Fold<'_> {
     pub(super) async fn fold_parent(&self, window: WindowKey, known: &Versions) -> Result<Leaves, Error> {
         let mut attempts = Attempts::new(self.deadline);
         loop {
-            let own = async { self.leaves(&self.ledger.states(window, self.deadline).await?) };
+            let own = async { self.parts(&self.ledger.states(window, self.deadline).await?) };
             let children = async {
                 // A damaged child is an error even while states are rebuilt: it must be rebuilt first, or its parent would
                 // lack it.
@@ -32,7 +32,7 @@ impl Fold<'_> {
                 continue;
             };
             let read = versions(&children);
-            let binding = own.values().filter(|_| self.mode != Mode::Forget);
+            let binding = own.leaves.values().filter(|_| self.mode != Mode::Forget);
             let listed = binding.flat_map(|state| state.listed.leaves());
             // Rule R: never write a state from a reading that lacks what is known to exist.
             let expected = known.iter().map(|(leaf, version)| (leaf, *version)).chain(listed);
@@ -44,10 +44,10 @@ impl Fold<'_> {
                 continue;
             }
             let (listed, totals) = piece::sum(window, &children);
-            let is_current = |state: &State| self.is_current(state, &listed);
-            if own.values().all(is_current) {
-                return Ok(own);
-            }
+            let own = match self.unless_current(own, &listed) {
+                Ok(leaves) => return Ok(leaves),
+                Err(own) => own,
+            };
             match self.write(window, own, &listed, &totals).await? {
                 Written::All(leaves) => return Ok(leaves),
                 Written::Again => attempts.again(|| format!("write the state {window}: others write it, too")).await?,

@@ -88,6 +88,15 @@ impl State {
         (smaller, data)
     }
 
+    /// Reads an item that has this content.
+    ///
+    /// # Errors
+    /// If the data is damaged, or if a newer release wrote it.
+    pub(super) fn of_item(StateItem { window, part, version, .. }: &StateItem, data: &[u8]) -> Result<State, Error> {
+        let read = State::read(*version, data, window.zone());
+        read.map_err(|what| Error::config(format!("read the state {window}/{part}: {what}")))
+    }
+
     /// Reads an item's content.
     ///
     /// # Errors
@@ -185,7 +194,7 @@ impl Listed {
 /// The leaves of a window by part; one without a version if the window has no state.
 pub(super) type Leaves = BTreeMap<String, State>;
 
-/// The leaves among the items of one window. `None` if the halves of a split are missing, so that it must be read again.
+/// The leaves among the items of one window, as everybody reads them who doesn't write them. `None` if the halves of a split are missing, so that it must be read again.
 ///
 /// # Errors
 /// If an item is damaged, or if a newer release wrote it; not while states are rebuilt.
@@ -197,13 +206,12 @@ pub(super) fn leaves(items: &[StateItem], mode: Mode) -> Result<Option<Leaves>, 
             None if part.is_empty() => drop(leaves.insert(part, State::default())),
             None => return Ok(None),
             Some(StateItem { data: None, .. }) => open.extend(halves(&part)),
-            Some(StateItem { data: Some(data), version, window, .. }) => {
-                let state = State::read(*version, data, window.zone()).or_else(|what| match mode {
-                    Mode::Usual => Err(what),
-                    Mode::Rebuild | Mode::Forget => Ok(State { version: *version, ..State::default() }),
+            Some(item @ StateItem { data: Some(data), .. }) => {
+                let state = State::of_item(item, data).or_else(|error| match mode {
+                    Mode::Usual => Err(error),
+                    Mode::Rebuild | Mode::Forget => Ok(State { version: item.version, ..State::default() }),
                 });
-                let state = state.map_err(|what| Error::config(format!("read the state {window}/{part}: {what}")))?;
-                leaves.insert(part, state);
+                leaves.insert(part, state?);
             }
         }
     }

@@ -197,11 +197,17 @@ impl Fold<'_> {
         Ok(futures::future::try_join_all(names).await?.into_iter().flatten().collect())
     }
 
+    /// The parts of a state that need no write, or say nothing yet. `None` if a split wasn't completed.
+    async fn written(&self, window: WindowKey) -> Result<Option<Leaves>, Error> {
+        let parts = self.parts(&self.ledger.states(window, self.deadline).await?)?;
+        Ok(parts.filter(|parts| !parts.is_being_split()).map(|parts| parts.leaves))
+    }
+
     /// Whether the state of a minute stands for these pages, and the states above it stand for that.
     async fn is_folded(&self, snapshot: &Snapshot, minute: Segment, pages: &[PageRef]) -> Result<bool, Error> {
         let pages: BTreeSet<PageRef> = pages.iter().copied().collect();
         let window = WindowKey::minute(minute, self.ledger.zone);
-        let Some(below) = self.leaves(&self.ledger.states(window, self.deadline).await?)? else {
+        let Some(below) = self.written(window).await? else {
             return Ok(false);
         };
         let listed = |state: &super::state::State| state.listed.pages().copied().collect::<BTreeSet<_>>();
@@ -211,7 +217,7 @@ impl Fold<'_> {
         let pieces = pieces_of(window, &below);
         let mut done = BTreeMap::from([(window, below)]);
         for parent in states_above(snapshot, window, &pieces) {
-            let Some(own) = self.leaves(&self.ledger.states(parent, self.deadline).await?)? else {
+            let Some(own) = self.written(parent).await? else {
                 return Ok(false);
             };
             let mut below = done.iter().filter(|(child, _)| parent.is_sum_of(**child));

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use laptop::emulators::{Fault, FaultPlan};
-use usage_aggregator::fold::{AlertState, Depth, Mode, Notice};
+use usage_aggregator::fold::{AlertState, Depth, MAX_STATE_BYTES, Mode, Notice};
 use usage_aggregator::pipeline::template::{ParsedText, Template};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
 
-use crate::place::{Counted, MINUTE, Place, groups, minute_of};
+use crate::place::{Counted, MINUTE, Place, groups, minute_of, text, values};
 
 /// Three orders in an hour, and again after fewer than two.
 const THREE: &str = "measure = \"orders\"\nwindow = \"hour\"\nlimit = 3\nrearm = 0.5";
@@ -317,4 +317,47 @@ async fn regression_an_entity_that_is_too_long_for_the_key_of_a_limit_has_none_a
     let notices = place.append(&[(1, "a", 0, 1), (2, long.as_str(), 0, 1)], 1).await;
     assert_eq!(place.fold(&notices).await.settled, notices.len());
     assert_eq!(place.alerted(), ["a 1 1 fired"].map(str::to_owned).to_vec());
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_limits_are_read_once_at_the_same_time_and_not_before_a_state_is_split() {
+    let limit = "{ table = \"usage\", key = { pk = \"LIMIT#{customer}\", sk = \"LIMIT\" }, attribute = \"orders\" }";
+    let alert = format!("measure = \"orders\"\nwindow = \"hour\"\nlimit = {limit}\nat = [0.5, 1]");
+    let names: Vec<String> =
+        (0..40_u64).map(|number| blake3::hash(&number.to_be_bytes()).to_hex()[..60].to_owned()).collect();
+    let mut results = Vec::new();
+    // From nothing, without a split and with splits, and in a new epoch.
+    for (max_state_bytes, epoch) in [(MAX_STATE_BYTES, 0), (300, 0), (300, 1)] {
+        let mut place = Place::with_windows(&[Window::Hour]);
+        names.iter().for_each(|name| set_limit(&place, name, "2"));
+        let records = (0..80_u64).map(|number| (number, names[number as usize % 40].as_str(), 0, 1));
+        let notices = place.append(&records.collect::<Vec<_>>(), 1).await;
+        place.fold(&notices).await;
+        if epoch == 0 {
+            place.delete("ledger", "s#orders#2026-11-28", "2026-11-28T08/");
+        }
+        place.alert(&alert);
+        (place.folder.max_state_bytes, place.folder.epoch) = (max_state_bytes, epoch);
+        place.http.set_plan(FaultPlan::always("GetItem", Fault::Delay(std::time::Duration::from_millis(100))));
+        let started = tokio::time::Instant::now();
+        while place.fold(&notices).await.settled < notices.len() {}
+        // From nothing, a state is split step by step, with pauses.
+        assert!(
+            started.elapsed().as_millis() < 2_000 || (max_state_bytes, epoch) == (300, 0),
+            "{:?}",
+            started.elapsed()
+        );
+        let operations: Vec<String> = place.http.calls().into_iter().map(|(call, _)| call.operation).collect();
+        let runs = operations.split(|operation| operation != "GetItem").map(<[String]>::len);
+        let (all, longest) = (runs.clone().sum::<usize>(), runs.max().unwrap());
+        assert_eq!((all, longest < 40), (40, max_state_bytes == 300), "{operations:?}");
+        let mut alerted = place.alerted();
+        alerted.sort_unstable();
+        assert_eq!(alerted.len(), 80);
+        let snapshots = place.items("usage").into_iter().filter(|item| item.contains_key("window"));
+        let mut counted: Vec<_> = snapshots.map(|item| (text(&item, "entity"), values(&item).0)).collect();
+        counted.sort_unstable();
+        results.push((alerted, counted));
+    }
+    assert!(results.iter().all(|result| *result == results[0]));
 }

@@ -241,6 +241,64 @@ fn folds_while_a_state_is_split() {
     assert!(enumerate("split", changes().div_ceil(2), prepare, &expected) >= 40);
 }
 
+/// What is in the ledger when [`folds_while_states_of_an_earlier_epoch_are_split`] begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Earlier {
+    /// The state of the minute is whole.
+    Whole,
+    /// It is split.
+    Split,
+    /// It is split, and a half of it was lost when the ledger was restored.
+    HalfLost,
+}
+
+/// A ledger in which the first minute and its hour have states of an earlier epoch that must be split.
+async fn earlier_epoch(place: &mut Place, earlier: Earlier) -> Vec<Notice> {
+    if earlier != Earlier::Whole {
+        place.folder.max_state_bytes = 60;
+    }
+    let first = place.append(&[(1, "a", 0, 100), (2, "b", 0, 1), (3, "c", 0, 2)], 1).await;
+    place.fold(&first).await;
+    if earlier == Earlier::HalfLost {
+        place.delete("ledger", "s#orders#2026-11-28T08", "2026-11-28T08:57/0");
+    }
+    place.folder.epoch = 1;
+    place.folder.max_state_bytes = 60;
+    first
+}
+
+#[test]
+fn folds_while_states_of_an_earlier_epoch_are_split() {
+    // If a half was lost, the second fold waits for the first one.
+    for earlier in [Earlier::Whole, Earlier::Split] {
+        // The second fold publishes "a", which the first one doesn't, and must have what the first minute says about it.
+        let prepare = async |place: &mut Place| {
+            earlier_epoch(place, earlier).await;
+            let first = place.append(&[(4, "d", 0, 5)], 1).await;
+            let second = place.append(&[(5, "a", 1, 7)], 1).await;
+            vec![Task::Fold(first), Task::Fold(second)]
+        };
+        let expected = [("a", (2, 107)), ("d", (1, 5))];
+        let name = format!("{earlier:?} state of an earlier epoch");
+        assert!(enumerate(&name, changes().div_ceil(2), prepare, &expected) >= 20);
+    }
+}
+
+#[test]
+fn two_folds_that_split_the_same_state_of_an_earlier_epoch() {
+    for earlier in [Earlier::Whole, Earlier::Split, Earlier::HalfLost] {
+        let prepare = async |place: &mut Place| {
+            let again = earlier_epoch(place, earlier).await;
+            let first = place.append(&[(4, "d", 0, 5)], 1).await;
+            let second = place.append(&[(5, "a", 0, 7)], 1).await;
+            vec![Task::Fold(first), Task::Fold(second), Task::FoldOnce(again)]
+        };
+        let expected = [("a", (2, 107)), ("b", (1, 1)), ("c", (1, 2)), ("d", (1, 5))];
+        let name = format!("{earlier:?} state of an earlier epoch, twice");
+        assert!(enumerate(&name, changes().div_ceil(2), prepare, &expected) >= 20);
+    }
+}
+
 #[test]
 fn two_folds_of_more_measures_than_an_update_takes() {
     let names: Vec<String> = (0..210).map(|number| format!("m{number}")).collect();

@@ -1,7 +1,7 @@
 //! Rules of the protocol that a single fold doesn't show: what a second fold, a crash or a restored ledger must find.
 
 use laptop::emulators::{Fault, FaultPlan};
-use usage_aggregator::fold::Depth;
+use usage_aggregator::fold::{Depth, Mode};
 use usage_aggregator::ledger::WindowKey;
 use usage_aggregator::window::{Window, Zone};
 
@@ -115,6 +115,132 @@ async fn a_split_may_stop_at_any_call() {
             let cents = ["a", "b", "c", "d"].map(|entity| place.snapshots()[&(entity.to_owned(), "hour".to_owned())].1);
             assert_eq!(cents, [100, 1, 2, 5], "{fault:?} at {call}");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_exceeds_the_versions_that_a_split_without_a_mark_has_left() {
+    let place = place_that_splits().await;
+    let key = ("s#orders#2026-11-28T08".to_owned(), "2026-11-28T08:57/0".to_owned());
+    let half = serde_json::json!({
+        "pk": { "S": key.0 }, "sk": { "S": key.1 }, "version": { "N": "9" }, "data": { "B": "AAAA" },
+    });
+    let request = serde_json::json!({ "TableName": "ledger", "Item": half });
+    place.database.put_item(serde_json::from_value(request).unwrap()).unwrap();
+    assert_eq!(place.fold(&place.append(&[(4, "a", 0, 5)], 1).await).await.settled, 1);
+    assert_eq!(day_of_a(&place), 105);
+    assert!(place.states()[&key] > 9, "{:?}", place.states());
+}
+
+/// The cents of "a" in the snapshot of the day.
+fn day_of_a(place: &Place) -> i64 {
+    place.snapshots()[&("a".to_owned(), "day".to_owned())].1
+}
+
+/// A place with a state of three groups for a minute, its hour and its day; states of two groups are split from now on.
+async fn place_that_splits() -> Place {
+    let mut place = Place::with_windows(&[Window::Hour, Window::Day]);
+    let first = place.append(&[(1, "a", 0, 100), (2, "b", 0, 1), (3, "c", 0, 2)], 1).await;
+    place.fold(&first).await;
+    place.folder.max_state_bytes = 60;
+    place
+}
+
+/// Dies before the nth write to the ledger.
+fn before_write(nth: usize) -> FaultPlan {
+    let mut writes = 0;
+    FaultPlan::new(move |call| {
+        writes += usize::from(matches!(call.operation.as_str(), "PutItem" | "TransactWriteItems"));
+        if writes == nth { Fault::CrashBefore } else { Fault::None }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_state_of_an_earlier_epoch_keeps_its_values_until_it_is_split() {
+    let (mut write, mut is_done) = (0, false);
+    while !is_done {
+        write += 1;
+        let mut place = place_that_splits().await;
+        place.folder.epoch = 1;
+        let first = place.append(&[(4, "d", 0, 5)], 1).await;
+        place.http.set_plan(before_write(write));
+        is_done = tokio::select! {
+            _ = place.try_fold(&first) => true,
+            () = place.http.crashed() => false,
+        };
+        place.http.revive();
+        place.http.set_plan(FaultPlan::none());
+        // A fold of a minute of another hour doesn't need the rest of the first one.
+        let other = place.append(&[(5, "a", 8, 7)], 1).await;
+        let folded = place.fold(&other).await;
+        assert_eq!((folded.settled, day_of_a(&place)), (1, 107), "before write {write}: {:?}", folded.error);
+        assert_eq!(place.fold(&first).await.settled, 1);
+        let cents = ["b", "c", "d"].map(|entity| place.snapshots()[&(entity.to_owned(), "day".to_owned())].1);
+        assert_eq!((day_of_a(&place), cents[2]), (107, 5), "before write {write}");
+        assert!(place.states().into_keys().any(|(_, sort_key)| sort_key.ends_with("/0")), "nothing was split");
+    }
+    assert!(write > 9, "{write}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_half_lists_whose_split_has_no_mark_yet_must_be_read() {
+    let mut place = place_that_splits().await;
+    place.folder.epoch = 1;
+    let first = place.append(&[(4, "d", 0, 5)], 1).await;
+    place.http.set_plan(before_write(2));
+    tokio::select! {
+        _ = place.try_fold(&first) => panic!("it should have crashed"),
+        () = place.http.crashed() => {}
+    }
+    place.http.revive();
+    place.http.set_plan(FaultPlan::none());
+    let items: Vec<_> = place.states().into_keys().map(|(_, sort_key)| sort_key).collect();
+    assert!(items.contains(&"2026-11-28T08:57/0".to_owned()) && !items.contains(&"2026-11-28T08:57/1".to_owned()));
+    place.delete("ledger", "p#orders#2026-11-28T08:57#0", &format!("{:016x}", first[0].page.name));
+    let second = place.append(&[(5, "b", 0, 3)], 1).await;
+    let folded = place.fold(&second).await;
+    assert_eq!((folded.settled, folded.error.map(|error| error.message.contains("is missing"))), (0, Some(true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_damaged_state_stays_damaged_until_a_rebuild_has_split_it() {
+    // Each with a minute of the same window above, and another one.
+    let minute = ("2026-11-28T08:57", "s#orders#2026-11-28T08", 1);
+    let hour = ("2026-11-28T08", "s#orders#2026-11-28", 8);
+    for (window, key, other) in [minute, hour] {
+        let (mut write, mut is_done) = (0, false);
+        while !is_done {
+            write += 1;
+            let place = place_that_splits().await;
+            let request = serde_json::json!({
+                "TableName": "ledger",
+                "Key": { "pk": { "S": key }, "sk": { "S": format!("{window}/") } },
+                "UpdateExpression": "SET #data = :wrong",
+                "ExpressionAttributeNames": { "#data": "data" },
+                "ExpressionAttributeValues": { ":wrong": { "B": "AAAA" } },
+            });
+            place.database.update_item(serde_json::from_value(request).unwrap()).unwrap();
+            let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+            let rebuild = || place.folder.rebuild(snapshot, minute_of(0), Mode::Rebuild, now(), None);
+            place.http.set_plan(before_write(write));
+            is_done = tokio::select! {
+                rebuilt = rebuild() => rebuilt.map(|_| true).unwrap(),
+                () = place.http.crashed() => false,
+            };
+            place.http.revive();
+            place.http.set_plan(FaultPlan::none());
+            // A fold of another minute fails, or is right.
+            let other = place.append(&[(4, "a", other, 7)], 1).await;
+            let settled = match place.try_fold(&other).await {
+                Ok(folded) => folded.settled as i64,
+                Err(error) if error.message.contains("is damaged") => 0,
+                Err(error) => panic!("{window} before write {write}: {error}"),
+            };
+            assert_eq!(day_of_a(&place), 100 + 7 * settled, "{window} before write {write}");
+            rebuild().await.unwrap();
+            assert_eq!((place.fold(&other).await.settled, day_of_a(&place)), (1, 107), "{window} before write {write}");
+        }
+        assert!(write > 9, "{write}");
     }
 }
 

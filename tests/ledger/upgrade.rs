@@ -124,6 +124,19 @@ fn three_releases_at_once() {
 }
 
 #[test]
+fn a_release_that_splits_states_of_an_earlier_epoch_beside_one_that_does_not() {
+    let prepare = async |place: &mut Place| {
+        let records = [((1, "a", 0, 100), 0), ((2, "b", 0, 1), 0), ((3, "c", 0, 2), 0)];
+        first().serve(place.folder.clone(), &records).await;
+        place.folder.epoch = 1;
+        let splits = Release { max_state_bytes: 60, ..first() };
+        vec![Task::Serve(splits, vec![((4, "d", 0, 5), 0)]), Task::Serve(first(), vec![((5, "a", 0, 7), 0)])]
+    };
+    let expected = [("a", (2, 107)), ("b", (1, 1)), ("c", (1, 2)), ("d", (1, 5))];
+    assert!(enumerate("epoch that splits", changes().div_ceil(2), prepare, &expected) >= 20);
+}
+
+#[test]
 fn a_release_that_splits_states_beside_one_that_does_not() {
     let prepare = async |place: &mut Place| {
         let records = [((1, "a", 0, 100), 0), ((2, "b", 0, 1), 0), ((3, "c", 0, 2), 0)];

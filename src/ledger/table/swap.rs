@@ -46,22 +46,20 @@ impl LedgerTable {
         .await
     }
 
-    /// Writes the items of a split at once, provided that the first of them still has the version `read`.
+    /// Writes the items of a split at once, a whole and its halves, provided that each still has the version that was read.
     ///
     /// # Errors
     /// As for [`LedgerTable::swap`].
-    pub async fn split(&self, states: &[StateItem; 3], read: u64, deadline: Option<Instant>) -> Result<Swap, Error> {
-        let [whole, ..] = states;
+    pub async fn split(&self, states: &[(StateItem, u64); 3], deadline: Option<Instant>) -> Result<Swap, Error> {
+        let [(whole, _), ..] = states;
         let doing = format!("split the state {} of {} (dynamodb:TransactWriteItems)", whole.window, self.name);
         let puts: Result<Vec<TransactWriteItem>, Error> = states
             .iter()
-            .map(|state| {
-                let mut put = Put::builder().table_name(&self.name).set_item(Some(self.state_item(state)));
-                if std::ptr::eq(state, whole) {
-                    let (condition, values) = condition(read);
-                    put = put.condition_expression(condition).expression_attribute_names("#version", VERSION);
-                    put = put.set_expression_attribute_values(values);
-                }
+            .map(|(state, read)| {
+                let (condition, values) = condition(*read);
+                let put = Put::builder().table_name(&self.name).set_item(Some(self.state_item(state)));
+                let put = put.condition_expression(condition).expression_attribute_names("#version", VERSION);
+                let put = put.set_expression_attribute_values(values);
                 let put = put.build().map_err(|error| Error::config(format!("{doing}: {error}")))?;
                 Ok(TransactWriteItem::builder().put(put).build())
             })
