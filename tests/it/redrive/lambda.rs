@@ -1,7 +1,7 @@
 //! The services of a deployment: Lambda's API in front of the function's own handler, and a proxy in front of a service that
 //! logs requests, and never responds to some of them, as if the connection had died.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -97,6 +97,27 @@ impl Code {
             },
         }
     }
+}
+
+/// The environment variables of a function.
+pub type Variables = Arc<Mutex<BTreeMap<String, String>>>;
+
+/// Serves these variables as those of every function.
+pub async fn serve_variables(variables: Variables) -> String {
+    let configuration = async |State(variables): State<Variables>| {
+        json!({ "FunctionName": FUNCTION, "Environment": { "Variables": *variables.lock().unwrap() } }).to_string()
+    };
+    let routes = Router::new().route("/2015-03-31/functions/{name}/configuration", get(configuration));
+    listen(routes.with_state(variables)).await
+}
+
+/// Serves an API that denies every request.
+pub async fn serve_denials() -> String {
+    let denied = async || {
+        let body = json!({ "Message": "not allowed" }).to_string();
+        (StatusCode::FORBIDDEN, [("x-amzn-errortype", "AccessDeniedException")], body)
+    };
+    listen(Router::new().fallback(denied)).await
 }
 
 async fn listen(routes: Router) -> String {

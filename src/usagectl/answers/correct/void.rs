@@ -20,7 +20,7 @@ use crate::ledger::{Open, open};
 use crate::shell::console::{self, Done, UsageError, counted, plain};
 use crate::shell::options::Options;
 use crate::shell::table::{number, text, titled};
-use crate::stack::Where;
+use crate::stack::{Access, Where};
 
 /// Take back records, or a correction: they count nowhere from then on
 #[derive(Debug, Args)]
@@ -72,7 +72,7 @@ impl Void {
     /// Puts the page, and prints what it takes back.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let fold = Fold::of(&self.place, &options.data);
-        let ledger = open(&self.place, options).await?;
+        let ledger = open(&self.place, options, Access::Write).await?;
         let now = event_source_mapping::now()?;
         let request = self.request(&ledger, now).await?;
         let table = &ledger.folder.ledger;
