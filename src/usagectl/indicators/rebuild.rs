@@ -123,7 +123,10 @@ impl Rebuild {
                 }
             }
             done += chunk.len();
-            folder.set_done(done)?;
+            // If this run is stopped, the next one tries what failed again; a target that is repeated does no harm.
+            if totals.failed == 0 {
+                folder.set_done(done)?;
+            }
             bar.set_position(u64::try_from(done)?);
         }
         bar.finish_and_clear();
