@@ -12,7 +12,7 @@ use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Segment;
 
 use super::put::kind_name;
-use super::void::rows;
+use super::rows::rows;
 use crate::answers::audit;
 use crate::ledger::open;
 use crate::results::sums::date;
