@@ -268,6 +268,20 @@ fn a_void_of_whole_ids_is_repeated() {
 }
 
 #[test]
+fn the_command_that_repeats_a_correction_names_its_data_folder() {
+    let fixture = counted();
+    std::fs::rename(fixture.0.path().join(".usage"), fixture.0.path().join("it's mine")).unwrap();
+    let at = minute_of(recent());
+    let elsewhere = ["--data", "it's mine"];
+    let added = fixture.json(&[&add("amount", "5", &at)[..], &elsewhere].concat());
+    let command = added["command"].as_str().unwrap();
+    assert!(command.contains(r" --data='it'\''s mine' --local"), "{command}");
+    let mut by_variable = fixture.command(&add("amount", "5", &at));
+    let run: Run = by_variable.env("USAGECTL_DATA", "it's mine").output().unwrap().into();
+    assert!(run.code == Some(0) && run.stderr.contains(r" --data='it'\''s mine' --local"), "{run:?}");
+}
+
+#[test]
 fn a_correction_that_was_taken_back_adds_nothing() {
     let fixture = counted();
     let at = minute_of(recent());
