@@ -20,6 +20,8 @@ use crate::world::{Function, at};
 
 pub const MAPPING: &str = "4f6a1d2b-93d2-47a7-9e0c-5f6f3c1b7a10";
 pub const FUNCTION: &str = "usage-aggregator";
+/// A mapping that no longer exists.
+pub const DELETED_MAPPING: &str = "9d1c7f40-0b1e-4c56-8f0e-2f1f6a7d5c33";
 
 /// How the function responds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,9 +166,15 @@ async fn configuration() -> String {
     json!({ "FunctionName": FUNCTION, "Environment": { "Variables": { "HORIZON_DAYS": "9" } } }).to_string()
 }
 
-async fn mapping(State(lambda): State<Lambda>) -> String {
+async fn mapping(State(lambda): State<Lambda>, Path(uuid): Path<String>) -> (StatusCode, HeaderMap, String) {
+    let mut headers = HeaderMap::new();
+    if uuid == DELETED_MAPPING {
+        headers.insert("x-amzn-errortype", "ResourceNotFoundException".parse().unwrap());
+        let body = json!({ "Message": "The resource you requested does not exist." }).to_string();
+        return (StatusCode::NOT_FOUND, headers, body);
+    }
     let filters: Vec<Value> = lambda.filters.iter().map(|pattern| json!({ "Pattern": pattern })).collect();
-    json!({ "UUID": MAPPING, "FilterCriteria": { "Filters": filters } }).to_string()
+    (StatusCode::OK, headers, json!({ "UUID": uuid, "FilterCriteria": { "Filters": filters } }).to_string())
 }
 
 /// The requests that a proxy has seen: method, path, and the range that was asked for.
