@@ -226,6 +226,62 @@ fn a_record_that_was_taken_back_counts_nowhere_even_if_it_is_delivered_again() {
 }
 
 #[test]
+fn a_name_of_a_void_stands_for_its_records() {
+    let fixture = counted();
+    let at = minute_of(recent());
+    let (large, small) = (record(&fixture, "129.9"), record(&fixture, "0.1"));
+    let named = |id: &'static str, records: &[&str]| {
+        let mut words: Vec<String> = void(records, &at).into_iter().map(str::to_owned).collect();
+        words.extend(["--id".to_owned(), id.to_owned()]);
+        words
+    };
+    let run = |words: Vec<String>| fixture.run(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(run(named("T-1", &[&large])).code, Some(0));
+    // The other record still counts, so this is not the same request.
+    let more = run(named("T-1", &[&large, &small]));
+    assert_eq!((more.code, &*more.stdout), (Some(2), ""), "{more:?}");
+    let taken = format!("--id: `T-1` is already the void of {at} by ann (it was a test); choose another name");
+    assert!(more.stderr.contains(&taken), "{more:?}");
+    let rest = json!({ "amount": "70.1", "changes": "2", "orders": "2" });
+    assert_eq!(month(&fixture), rest, "nothing is taken back under a name that stands for something else");
+    // A record that was already taken back under another name is skipped, so the repeated command names it, too.
+    assert_eq!(run(named("T-2", &[&large, &small])).code, Some(0));
+    let repeated = run(named("T-2", &[&large, &small]));
+    assert!(repeated.code == Some(0) && repeated.stdout.contains("so nothing changed"), "{repeated:?}");
+    assert_eq!(month(&fixture), json!({ "amount": "70", "changes": "1", "orders": "1" }));
+    agrees(&fixture);
+}
+
+/// As in a stack that reads Kinesis, which stores whole ids.
+#[test]
+fn a_void_of_whole_ids_is_repeated() {
+    let fixture = Fixture::new();
+    let whole =
+        |words: &[&str]| -> Run { fixture.command(words).env("RECORD_ID_BYTES", "16").output().unwrap().into() };
+    fixture.write("event.json", &event(&[order_at(1, "129.9", recent()), order_at(2, "0.1", recent())]));
+    assert_eq!(whole(&["invoke", "event.json"]).code, Some(0));
+    let (at, id) = (minute_of(recent()), format!("{:0>32}", record(&fixture, "129.9")));
+    let words = [&void(&[&id], &at)[..], &["--id", "T-1"]].concat();
+    let (taken, again) = (whole(&words), whole(&words));
+    assert!(taken.code == Some(0) && taken.stdout.contains(&id), "{taken:?}");
+    assert!(again.code == Some(0) && again.stdout.contains("so nothing changed"), "{again:?}");
+}
+
+#[test]
+fn the_command_that_repeats_a_correction_names_its_data_folder() {
+    let fixture = counted();
+    std::fs::rename(fixture.0.path().join(".usage"), fixture.0.path().join("it's mine")).unwrap();
+    let at = minute_of(recent());
+    let elsewhere = ["--data", "it's mine"];
+    let added = fixture.json(&[&add("amount", "5", &at)[..], &elsewhere].concat());
+    let command = added["command"].as_str().unwrap();
+    assert!(command.contains(r" --data='it'\''s mine' --local"), "{command}");
+    let mut by_variable = fixture.command(&add("amount", "5", &at));
+    let run: Run = by_variable.env("USAGECTL_DATA", "it's mine").output().unwrap().into();
+    assert!(run.code == Some(0) && run.stderr.contains(r" --data='it'\''s mine' --local"), "{run:?}");
+}
+
+#[test]
 fn a_correction_that_was_taken_back_adds_nothing() {
     let fixture = counted();
     let at = minute_of(recent());

@@ -1,11 +1,19 @@
 //! Indicators as a person meets them: docs/indicators.md, and `usagectl indicators` on what a run has left behind.
 
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use axum::extract::Request;
+use laptop::emulators::{TableSpec, ensure_tables, sdk_config};
 use serde_json::{Value, json};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, Run};
 use crate::local::Background;
 use crate::measures::check_document;
+use crate::redrive::lambda::{Lost, proxy};
 use crate::redrive::redrive;
+use crate::world::services;
 
 #[test]
 fn the_walk_to_the_first_indicator_prints_what_the_document_says() {
@@ -131,4 +139,54 @@ fn a_target_with_too_many_items_blocks_nothing_and_has_its_values_once_the_limit
     assert_eq!((done.code, done.sum("deleted")), (Some(0), codes.len() as u64), "{}", done.summary());
     let proof = fixture.json(&[&["reconcile"], &orders[..]].concat());
     assert_eq!(proof["difference_count"], json!(0), "{proof:#}");
+}
+
+/// How many targets have been written.
+static WRITES: AtomicUsize = AtomicUsize::new(0);
+
+fn is_fifth_write(request: &Request) -> bool {
+    let is_write = request.headers().get("x-amz-target").is_some_and(|name| name.as_bytes().ends_with(b"UpdateItem"));
+    is_write && WRITES.fetch_add(1, Ordering::SeqCst) == 4
+}
+
+/// The first target fails, and the run is killed (-9) while it recomputes the second four.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_that_was_killed_tries_failed_targets_again() {
+    let dynamodb = services().dynamodb_client(&sdk_config(None));
+    let table = "indicators-killed";
+    let spec = TableSpec { name: table, partition_key: "pk", sort_key: Some("sk"), ttl_attribute: None, stream: None };
+    ensure_tables(&dynamodb, &[spec]).await.unwrap();
+    for customer in 0..8 {
+        let orders = if customer == 0 { 3 } else { 1 };
+        let keys = (0..orders).map(|order| format!("ORDER#{order}")).chain(["PROFILE".to_owned()]);
+        for sk in keys {
+            let text = |text: &str| AttributeValue::S(text.to_owned());
+            let put = dynamodb.put_item().table_name(table).item("pk", text(&format!("CUSTOMER#{customer}")));
+            let put = put.item("sk", text(&sk)).item("status", text("NEW"));
+            put.item("total", AttributeValue::N("7".to_owned())).send().await.unwrap();
+        }
+    }
+    let fixture = Fixture::new();
+    let limit = "sk = { prefix = \"ORDER#\" } }\nmax_items = 2\n";
+    fixture.write_orders(|text| text.replace("sk = { prefix = \"ORDER#\" } }\n", limit));
+    let (url, mut stops) = proxy(services().dynamodb_url(), is_fifth_write, Lost::Request).await;
+    let command = || {
+        let options = ["--parallel", "1", "--table", table, "--pipeline-dir", "orders", "--local", "--json"];
+        let mut command = fixture.command(&[&["indicators", "rebuild"], &options[..]].concat());
+        command.env("AWS_ENDPOINT_URL_DYNAMODB", &url).env("AWS_ENDPOINT_URL_S3", services().s3_url());
+        command
+    };
+    let mut killed = command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    stops.recv().await.unwrap();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+
+    let mut second = command();
+    let run: Run = tokio::task::spawn_blocking(move || second.output().unwrap()).await.unwrap().into();
+    let report: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"));
+    assert_eq!((run.code, &report["failed"], &report["targets"]), (Some(1), &json!(1), &json!(8)), "{report}");
+    // What was done before is as recomputed, and the rest is written.
+    let counts = ["equal", "written", "done_before"].map(|name| report[name].as_u64().unwrap());
+    assert_eq!(counts, [4, 3, 0], "{report}");
+    assert!(run.stderr.contains("error: customer of "), "{run:?}");
 }

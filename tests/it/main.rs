@@ -53,6 +53,7 @@ mod release;
 mod restore;
 mod runtime;
 mod schema;
+mod settings;
 mod simulation;
 mod subscribers;
 mod telemetry;

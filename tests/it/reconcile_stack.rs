@@ -9,6 +9,7 @@ use usage_aggregator::time::Timestamp;
 
 use crate::fixture::{Fixture, Run};
 use crate::prefix::event;
+use crate::redrive::lambda::{Variables, serve_variables};
 use crate::redrive::moto::Moto;
 use crate::world::{World, at, services};
 
@@ -52,6 +53,7 @@ pub fn change(sequence: u128, number: u32, totals: [Option<u32>; 2], day: u64) -
 pub struct Deployed {
     pub world: World,
     moto: Moto,
+    lambda_url: String,
 }
 
 impl Deployed {
@@ -64,7 +66,7 @@ impl Deployed {
             "Outputs": {
                 "UsageTableName": output(world.variable("USAGE_TABLE")), "LedgerTableName": output(world.variable("LEDGER_TABLE")),
                 "ArchiveBucketName": output(world.bucket()), "ArchiveKeyPrefix": output(world.variable("ARCHIVE_PREFIX")),
-                "PipelineName": output("orders".to_owned()),
+                "PipelineName": output("orders".to_owned()), "FunctionName": output("append".to_owned()),
             },
         });
         let config = sdk_config(None).into_builder().endpoint_url(&moto.url).build();
@@ -73,7 +75,12 @@ impl Deployed {
         create.send().await.unwrap();
         let described = cloudformation.describe_stacks().stack_name("counted").send().await.unwrap();
         assert_eq!(described.stacks()[0].stack_status(), Some(&StackStatus::CreateComplete));
-        Deployed { world, moto }
+        Deployed { world, moto, lambda_url: serve_variables(Variables::default()).await }
+    }
+
+    /// Counts three days with changes of three orders, the first of which is March 1.
+    pub async fn count_three_days(&self) {
+        self.count(&three_days()).await;
     }
 
     /// Appends and folds.
@@ -118,10 +125,16 @@ impl Deployed {
 
     /// Runs a command with the credentials of the account.
     pub async fn run(&self, arguments: &[&str]) -> Run {
+        self.run_with(arguments, &self.lambda_url).await
+    }
+
+    /// The same with another Lambda.
+    pub async fn run_with(&self, arguments: &[&str], lambda_url: &str) -> Run {
         let fixture = Fixture::new();
         let mut command = fixture.command(arguments);
         command.envs([
             ("AWS_ENDPOINT_URL", self.moto.url.as_str()),
+            ("AWS_ENDPOINT_URL_LAMBDA", lambda_url),
             ("AWS_ENDPOINT_URL_DYNAMODB", services().dynamodb_url()),
             ("AWS_ENDPOINT_URL_S3", services().s3_url()),
             ("AWS_ACCESS_KEY_ID", "local"),

@@ -138,8 +138,7 @@ async fn a_stack_that_lacks_an_output_is_refused_with_its_name() {
     let deployed = Deployed::new("watch-outputs").await;
     let run = deployed.run(&["watch", "--stack", "counted"]).await;
     assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{run:?}");
-    let expected =
-        "error: the stack counted has no output FunctionName, EventSourceMappingId, MetricsNamespaceName: choose";
+    let expected = "error: the stack counted has no output EventSourceMappingId, MetricsNamespaceName: choose";
     assert!(run.stderr.starts_with(expected), "{run:?}");
     let fixture = Fixture::new();
     insta::assert_snapshot!("help_watch", fixture.run(&["watch", "--help"]).stdout);

@@ -13,6 +13,7 @@ use super::text;
 use crate::shell::console::{self, Done, counted};
 use crate::shell::durations::duration;
 use crate::shell::options::Options;
+use crate::stack::Access;
 
 /// How long to wait before targets that differ are compared again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -52,7 +53,7 @@ Exit codes:
 impl Check {
     /// Runs the command.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let table = self.selection.open(options).await?;
+        let table = self.selection.open(options, Access::Read).await?;
         let (budget, parallel) = (self.speed.budget(&table), self.speed.parallel());
         let bar = console::spinner("items scanned");
         let targets = Scan { table: &table, budget: &budget, parallel, bar: &bar }.targets(None).await?;

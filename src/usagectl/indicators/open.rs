@@ -11,7 +11,7 @@ use usage_aggregator::pipeline::{Indicator, Pipeline};
 use super::budget::Budget;
 use crate::shell::console::UsageError;
 use crate::shell::options::Options;
-use crate::stack::{Deployment, Where, source_name};
+use crate::stack::{Access, Deployment, Where, source_name};
 
 /// What all commands need to know.
 #[derive(Debug, Args)]
@@ -67,9 +67,9 @@ impl Selection {
     ///
     /// # Errors
     /// If there is no such table, or if the pipeline has no such indicators.
-    pub(super) async fn open(&self, options: &Options) -> anyhow::Result<Table> {
+    pub(super) async fn open(&self, options: &Options, access: Access) -> anyhow::Result<Table> {
         let deployment = self.place.open(options).await?;
-        let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
+        let config = deployment.variables(options, access).await?.with_metrics_sink("none").config()?;
         let pipeline = config.pipeline;
         let wanted = self.wanted(&pipeline)?;
         let name = self.table_name(&deployment, &pipeline)?;

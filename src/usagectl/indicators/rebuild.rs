@@ -17,6 +17,7 @@ use crate::shell::console::{self, Done, counted};
 use crate::shell::numbers::whole;
 use crate::shell::options::Options;
 use crate::shell::table;
+use crate::stack::Access;
 
 /// Recompute all indicators of a table, for example after adding one to a table that exists
 #[derive(Debug, Args)]
@@ -48,7 +49,8 @@ warm throughput.
 
 An indicator that reads what another one writes is recomputed after that one.
 
-Needs dynamodb:DescribeTable, Scan, Query, GetItem and UpdateItem on the source table.
+Needs dynamodb:DescribeTable, Scan, Query, GetItem and UpdateItem on the source table, and with --stack
+lambda:GetFunctionConfiguration on the function.
 
 Exit codes:
   0  Every target has what its items give
@@ -70,7 +72,7 @@ struct Totals {
 impl Rebuild {
     /// Runs the command.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let table = self.selection.open(options).await?;
+        let table = self.selection.open(options, Access::Write).await?;
         let budget = self.speed.budget(&table);
         let folder = if self.dry_run { None } else { Some(Folder::open(&options.data, &table)?) };
         let bar = console::spinner("items scanned");
@@ -121,7 +123,10 @@ impl Rebuild {
                 }
             }
             done += chunk.len();
-            folder.set_done(done)?;
+            // If this run is stopped, the next one tries what failed again; a target that is repeated does no harm.
+            if totals.failed == 0 {
+                folder.set_done(done)?;
+            }
             bar.set_position(u64::try_from(done)?);
         }
         bar.finish_and_clear();

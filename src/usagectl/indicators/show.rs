@@ -7,6 +7,7 @@ use super::open::{Selection, Table};
 use super::text;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::options::Options;
+use crate::stack::Access;
 
 /// Show the indicators of one item, as stored and as its items give them now
 #[derive(Debug, Args)]
@@ -31,7 +32,7 @@ The exit code is 1 if a value differs, for example because a change is still on 
 impl Show {
     /// Runs the command.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let table = self.selection.open(options).await?;
+        let table = self.selection.open(options, Access::Read).await?;
         let names = table.key_names();
         if names.len() != self.key.len() {
             let names = names.join(" and ");

@@ -22,7 +22,8 @@ pub(crate) use repair::refused_text;
 
 use crate::shell::console::{Done, UsageError};
 use crate::shell::options::Options;
-use crate::stack::{Deployment, Where};
+use crate::shell::pipeline_choice::Variables;
+use crate::stack::{Access, Deployment, Where};
 
 /// Look into the ledger, and repair what was derived from it
 #[derive(Debug, Args)]
@@ -57,18 +58,21 @@ pub(crate) struct Open {
     pub(crate) snapshot: Snapshot,
     /// The function's configuration, without that layout.
     pub(crate) config: Config,
+    /// The variables that it was made of.
+    pub(crate) variables: Variables,
     /// Keeps the embedded services of a data folder running: without them, every request would wait for an answer.
     pub(crate) deployment: Deployment,
 }
 
 /// The ledger and usage tables of a deployment, and the layout of its snapshots.
-pub(crate) async fn open(place: &Where, options: &Options) -> anyhow::Result<Open> {
+pub(crate) async fn open(place: &Where, options: &Options, access: Access) -> anyhow::Result<Open> {
     let deployment = place.open(options).await.context("find the deployment")?;
-    let mut config = deployment.variables(options).await.with_metrics_sink("none").config()?;
+    let variables = deployment.variables(options, access).await?.with_metrics_sink("none");
+    let mut config = variables.config()?;
     let folder = folder(&config, &deployment.clients().dynamodb);
     let Some((folder, snapshot)) = folder.zip(config.pipeline.snapshot.take()) else {
         let (name, remedy) = (&config.pipeline.name, "choose another with --pipeline");
         return Err(UsageError(format!("pipeline {name} counts nothing, so it has no ledger; {remedy}")).into());
     };
-    Ok(Open { folder, snapshot, config, deployment })
+    Ok(Open { folder, snapshot, config, variables, deployment })
 }

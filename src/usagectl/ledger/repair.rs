@@ -17,7 +17,7 @@ use super::range::Range;
 use super::{Open, open};
 use crate::shell::console::{self, Done, UsageError, counted, plain};
 use crate::shell::options::Options;
-use crate::stack::Where;
+use crate::stack::{Access, Where};
 
 /// Fold minutes whose notices were lost, and compare the snapshots of windows that end with them
 #[derive(Debug, Args)]
@@ -81,7 +81,7 @@ as the month, or all of the smaller ones. The exit code is then 1.";
 impl Sweep {
     /// Sweeps the minutes in order.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let ledger = open(&self.place, options).await?;
+        let ledger = open(&self.place, options, Access::Write).await?;
         let now = event_source_mapping::now()?;
         let depth = if self.windows { Depth::Windows } else { Depth::Minute };
         let sweep = async |minute| ledger.folder.sweep(&ledger.snapshot, minute, depth, now, None).await;
@@ -92,7 +92,7 @@ impl Sweep {
 impl Rebuild {
     /// Rebuilds the minutes in order.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let ledger = open(&self.place, options).await?;
+        let ledger = open(&self.place, options, Access::Write).await?;
         if self.from_archive {
             let window = self.range.only(ledger.snapshot.zone)?;
             let request = Request { window, dry_run: self.dry_run, author: self.author.as_deref() };

@@ -11,7 +11,7 @@ use super::range::window;
 use crate::shell::console::{self, Done, counted, plain};
 use crate::shell::options::Options;
 use crate::shell::table::{number, text, titled};
-use crate::stack::Where;
+use crate::stack::{Access, Where};
 
 /// Show the pages and the state of a window: versions, what they stand for, and values
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ Examples:
 impl Show {
     /// Prints the window.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let ledger = open(&self.place, options).await?;
+        let ledger = open(&self.place, options, Access::Read).await?;
         let window = window(&self.window, ledger.snapshot.zone)?;
         let mut shown = ledger.folder.show(Some(&ledger.snapshot), window, None).await.context("read the ledger")?;
         if let Some(entity) = &self.entity {

@@ -14,7 +14,7 @@ use crate::shell::console::{self, Done, UsageError};
 use crate::shell::numbers::whole;
 use crate::shell::options::Options;
 use crate::shell::table;
-use crate::stack::Where;
+use crate::stack::{Access, Where};
 
 /// The memory for the rows of one unit.
 const MEMORY_BYTES: usize = 4_000_000_000;
@@ -60,7 +60,7 @@ impl Compact {
     /// Compacts the units that are due, and prints a table.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let deployment = self.place.open(options).await?;
-        let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
+        let config = deployment.variables(options, Access::Write).await?.with_metrics_sink("none").config()?;
         let Some(place) = &config.archive else {
             return Err(UsageError(format!("pipeline {} archives nothing", config.pipeline.name)).into());
         };

@@ -1,14 +1,19 @@
 //! The options that all commands share: the data folder, the pipeline and the endpoints.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use axum::http::Uri;
 use clap::Args;
 
 use crate::shell::console::UsageError;
 use crate::shell::folder::LEDGERS;
+use crate::shell::pipeline_choice::environment;
 use crate::shell::remembered::Remembered;
+
+/// The data folder, unless an option or this variable names another.
+const DEFAULT_DATA: &str = ".usage";
+const DATA_VARIABLE: &str = "USAGECTL_DATA";
 
 /// The options that every command accepts.
 #[derive(Debug, Clone, Args)]
@@ -22,8 +27,8 @@ pub struct Options {
         long,
         global = true,
         value_name = "DIR",
-        default_value = ".usage",
-        env = "USAGECTL_DATA",
+        default_value = DEFAULT_DATA,
+        env = DATA_VARIABLE,
         hide_env_values = true
     )]
     pub data: PathBuf,
@@ -124,6 +129,11 @@ impl Options {
     /// See [`Options::dynamodb`].
     pub fn eventbridge(&self) -> Result<Endpoint, UsageError> {
         self.endpoint("--eventbridge-endpoint", self.eventbridge_endpoint.as_deref())
+    }
+
+    /// Whether a command uses this data folder without an option that names it.
+    pub fn has_usual_data(&self) -> bool {
+        self.data == Path::new(DEFAULT_DATA) && environment(DATA_VARIABLE).is_none()
     }
 
     /// The folder of the ledgers that simulations write.

@@ -203,8 +203,9 @@ impl Variables {
     }
 }
 
+/// A variable of the operator's shell that isn't empty.
 #[expect(clippy::disallowed_methods, reason = "the variables of the function that an operator may set")]
-fn environment(name: &str) -> Option<String> {
+pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -24,6 +24,8 @@ use usage_aggregator::config::Config;
 use crate::shell::console::UsageError;
 #[cfg(feature = "deployment")]
 use crate::shell::console::note;
+#[cfg(feature = "deployment")]
+use crate::shell::failure::describe;
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::running::Running;
@@ -59,6 +61,15 @@ pub struct Deployment {
     pub names: Names,
     /// Where it is.
     pub place: Place,
+}
+
+/// What a command does with what it computes by the function's settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It shows it: settings that can't be read are assumed.
+    Read,
+    /// It writes it, or shows what it would write: settings that can't be read are an error.
+    Write,
 }
 
 /// Where a deployment is.
@@ -138,19 +149,26 @@ impl Where {
 }
 
 impl Deployment {
-    /// The function's environment variables. Those of a deployed function are the ones that it is configured with, or the
-    /// defaults where they can't be read; never those of the operator's shell.
-    pub async fn variables(&self, options: &Options) -> Variables {
+    /// The function's environment variables. Those of a deployed function are the ones that it is configured with, never those of
+    /// the operator's shell.
+    ///
+    /// # Errors
+    /// When a command that writes can't read them. One that reads gets the defaults instead.
+    #[cfg_attr(
+        not(feature = "deployment"),
+        expect(unused_variables, reason = "on this machine, they are always known")
+    )]
+    pub async fn variables(&self, options: &Options, access: Access) -> anyhow::Result<Variables> {
         match &self.place {
             #[cfg(feature = "deployment")]
             Place::Account(account) => {
-                let configured = match &self.names.function {
-                    Some(function) => configured_variables(account, function).await,
-                    None => BTreeMap::new(),
+                let configured = match (&self.names.function, access) {
+                    (None, Access::Read) => BTreeMap::new(),
+                    (function, _) => configured(account, Names::need(function, "--function")?, access).await?,
                 };
-                self.names.variables(options, configured)
+                Ok(self.names.variables(options, configured))
             }
-            Place::Here(_) => Variables::new(options, &Sample::default()).with(self.names.storage_variables()),
+            Place::Here(_) => Ok(Variables::new(options, &Sample::default()).with(self.names.storage_variables())),
         }
     }
 
@@ -187,15 +205,21 @@ impl Deployment {
     }
 }
 
+/// The variables that a function is configured with, or none if they can't be read and needn't be.
 #[cfg(feature = "deployment")]
-async fn configured_variables(account: &Account, function: &str) -> BTreeMap<String, String> {
-    match account.function(function).await {
-        Ok(found) => found.variables,
-        Err(_) => {
+async fn configured(account: &Account, function: &str, access: Access) -> anyhow::Result<BTreeMap<String, String>> {
+    match (account.function(function).await, access) {
+        (Ok(found), _) => Ok(found.variables),
+        // A wrong cut, expiry, or number of buckets would be stored, and nothing would show that it is wrong.
+        (Err(error), Access::Write) => Err(error.context(format!(
+            "nothing was written: the settings of the function {function} decide what this command writes; allow lambda:GetFunctionConfiguration on it"
+        ))),
+        (Err(error), Access::Read) => {
             note(&format!(
-                "note: can't read the environment variables of {function} (lambda:GetFunctionConfiguration); assuming the defaults"
+                "note: assuming default settings, which may differ from those of the function {function}: {}",
+                describe(&error)
             ));
-            BTreeMap::new()
+            Ok(BTreeMap::new())
         }
     }
 }

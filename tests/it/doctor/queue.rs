@@ -25,6 +25,21 @@ async fn a_queue_is_probed_and_its_messages_last_as_long_as_the_stream() {
     let left = sqs.receive_message().queue_url(url).max_number_of_messages(10).send().await.unwrap();
     assert_eq!(left.messages().len(), 1, "the probe is deleted, the batch is not");
 
+    // Batches that failed while the destination was still the bucket, and a record that was quarantined since.
+    let bucket = place.output("FailureBucketName");
+    for key in ["aws/lambda/m/shard/2026/11/28/a", "aws/lambda/m/shard/2026/11/28/b", "quarantine/orders/c"] {
+        place.s3().put_object().bucket(bucket).key(key).body(b"{}".to_vec().into()).send().await.unwrap();
+    }
+    let both = place.doctor(&["--stack", "moto", "failure-destination"]).await;
+    let text = unwrapped(&both.stdout);
+    assert!(both.code == Some(2) && text.contains(expected), "{both:?}");
+    assert!(text.contains("2 batches are in the failure bucket, the oldest "), "{both:?}");
+    sqs.purge_queue().queue_url(url).send().await.unwrap();
+    let old = place.doctor(&["--stack", "moto", "failure-destination"]).await;
+    let text = unwrapped(&old.stdout);
+    assert!(text.contains("2 batches are in the failure bucket, the oldest "), "{old:?}");
+    assert!(old.code == Some(1) && !text.contains("the failure destination is empty"), "{old:?}");
+
     let kinesis = aws_sdk_kinesis::Client::new(&place.config);
     kinesis.create_stream().stream_name("race").shard_count(3).send().await.unwrap();
     let arn = "arn:aws:kinesis:us-east-1:123456789012:stream/race";

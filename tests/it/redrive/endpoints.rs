@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Output;
-use super::lambda::{Behavior, MAPPING, logging_proxy};
+use super::lambda::{Behavior, DELETED_MAPPING, MAPPING, logging_proxy};
 use super::stack::Stack;
 use crate::fixture::Run;
 use crate::world::services;
@@ -237,4 +237,27 @@ async fn regression_a_deployed_function_is_not_configured_by_the_operators_shell
     // HORIZON_DAYS of the function is 9.
     let left = output.all("waiting")[0]["left_seconds"].as_i64().unwrap();
     assert!((8 * 86_400..=9 * 86_400).contains(&left), "{left}");
+}
+
+/// As after "Restore the ledger" of docs/operations.md, which replaces both mappings: the stack's outputs still name the old ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_redriven_with_the_mapping_that_replaced_a_deleted_one() {
+    let stack = Stack::new("rd-replaced", &[]).await;
+    let records = stack.orders(&["1", "2"]).await;
+    stack.queue.send(&stack.document(&records).metadata().unwrap()).await;
+    let redrive =
+        async |mapping| stack.redrive(&[&stack.queue_options()[..], &["--ledger-mapping", mapping]].concat()).await;
+    let deleted = redrive(DELETED_MAPPING).await;
+    let expected = format!(
+        "read the filter of the mapping {DELETED_MAPPING} (lambda:GetEventSourceMapping); if another one has replaced it, add --ledger-mapping with its UUID: "
+    );
+    assert!(deleted.code == Some(1) && deleted.stderr.contains(&expected), "{}", deleted.stderr);
+    assert!(stack.world.items("ledger").await.is_empty(), "nothing is redriven without the filter");
+    let output = redrive(MAPPING).await;
+    assert_eq!((output.code, output.sum("deleted")), (Some(0), 1), "{}", output.stderr);
+    assert_eq!(stack.counted().await, ["2", "2", "2"]);
+
+    let runbook = std::fs::read_to_string(crate::repository().join("docs/operations.md")).unwrap();
+    let command = r#"usagectl redrive --stack "$stack" --ledger-table ledger-restored --mapping "$mapping" --ledger-mapping "$ledgermapping""#;
+    assert!(runbook.lines().any(|line| line.trim() == command), "the runbook has the command");
 }

@@ -1,7 +1,7 @@
 //! The services of a deployment: Lambda's API in front of the function's own handler, and a proxy in front of a service that
 //! logs requests, and never responds to some of them, as if the connection had died.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -20,6 +20,8 @@ use crate::world::{Function, at};
 
 pub const MAPPING: &str = "4f6a1d2b-93d2-47a7-9e0c-5f6f3c1b7a10";
 pub const FUNCTION: &str = "usage-aggregator";
+/// A mapping that no longer exists.
+pub const DELETED_MAPPING: &str = "9d1c7f40-0b1e-4c56-8f0e-2f1f6a7d5c33";
 
 /// How the function responds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +101,27 @@ impl Code {
     }
 }
 
+/// The environment variables of a function.
+pub type Variables = Arc<Mutex<BTreeMap<String, String>>>;
+
+/// Serves these variables as those of every function.
+pub async fn serve_variables(variables: Variables) -> String {
+    let configuration = async |State(variables): State<Variables>| {
+        json!({ "FunctionName": FUNCTION, "Environment": { "Variables": *variables.lock().unwrap() } }).to_string()
+    };
+    let routes = Router::new().route("/2015-03-31/functions/{name}/configuration", get(configuration));
+    listen(routes.with_state(variables)).await
+}
+
+/// Serves an API that denies every request.
+pub async fn serve_denials() -> String {
+    let denied = async || {
+        let body = json!({ "Message": "not allowed" }).to_string();
+        (StatusCode::FORBIDDEN, [("x-amzn-errortype", "AccessDeniedException")], body)
+    };
+    listen(Router::new().fallback(denied)).await
+}
+
 async fn listen(routes: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -143,9 +166,15 @@ async fn configuration() -> String {
     json!({ "FunctionName": FUNCTION, "Environment": { "Variables": { "HORIZON_DAYS": "9" } } }).to_string()
 }
 
-async fn mapping(State(lambda): State<Lambda>) -> String {
+async fn mapping(State(lambda): State<Lambda>, Path(uuid): Path<String>) -> (StatusCode, HeaderMap, String) {
+    let mut headers = HeaderMap::new();
+    if uuid == DELETED_MAPPING {
+        headers.insert("x-amzn-errortype", "ResourceNotFoundException".parse().unwrap());
+        let body = json!({ "Message": "The resource you requested does not exist." }).to_string();
+        return (StatusCode::NOT_FOUND, headers, body);
+    }
     let filters: Vec<Value> = lambda.filters.iter().map(|pattern| json!({ "Pattern": pattern })).collect();
-    json!({ "UUID": MAPPING, "FilterCriteria": { "Filters": filters } }).to_string()
+    (StatusCode::OK, headers, json!({ "UUID": uuid, "FilterCriteria": { "Filters": filters } }).to_string())
 }
 
 /// The requests that a proxy has seen: method, path, and the range that was asked for.

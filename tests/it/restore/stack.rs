@@ -4,12 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use laptop::emulators::{self, TableSpec, sdk_config};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use usage_aggregator::error::Error;
 use usage_aggregator::handler::Invocation;
 use usage_aggregator::outcome::FoldOutcome;
@@ -17,10 +13,9 @@ use usage_aggregator::time::{DAY_SECONDS, Timestamp};
 
 use crate::fixture::{Fixture, Run};
 use crate::prefix::event;
+use crate::redrive::lambda::{Variables, serve_variables};
 use crate::redrive::moto::Moto;
 use crate::world::{PageKey, StoredItem, World, notices, page_keys, services};
-
-type Variables = Arc<Mutex<BTreeMap<String, String>>>;
 
 pub struct Stack {
     world: World,
@@ -41,10 +36,6 @@ fn day_of(seconds: i64) -> String {
     Timestamp::from_seconds(seconds).unwrap().date().to_string()
 }
 
-async fn configuration(State(variables): State<Variables>) -> Json<Value> {
-    Json(json!({ "FunctionName": "append", "Environment": { "Variables": *variables.lock().unwrap() } }))
-}
-
 impl Stack {
     pub async fn new(name: &str) -> Stack {
         let world = World::new(name, "orders").await;
@@ -62,11 +53,7 @@ impl Stack {
         create.template_body(template.to_string()).send().await.unwrap();
 
         let variables: Variables = Arc::new(Mutex::new(BTreeMap::from([("FOLD_EPOCH".to_owned(), "0".to_owned())])));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let lambda_url = format!("http://{}", listener.local_addr().unwrap());
-        let routes = Router::new().route("/2015-03-31/functions/append/configuration", get(configuration));
-        let routes = routes.with_state(variables.clone());
-        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        let lambda_url = serve_variables(variables.clone()).await;
         let yesterday = now_seconds() / DAY_SECONDS * DAY_SECONDS - DAY_SECONDS;
         let start = u64::try_from(yesterday).unwrap() + 10 * 3_600;
         Stack { world, moto, lambda_url, variables, day: day_of(yesterday), start }

@@ -11,7 +11,7 @@ use crate::results::sums::Length;
 use crate::shell::console::{self, Done};
 use crate::shell::csv_text::Formulas;
 use crate::shell::options::Options;
-use crate::stack::Where;
+use crate::stack::{Access, Where};
 use read::Standing;
 
 /// List who has reached the thresholds of the pipeline's alerts, and who has fallen back
@@ -54,7 +54,7 @@ dynamodb:Query on the ledger and dynamodb:GetItem on the usage table.";
 impl Alerts {
     /// Prints the alerts.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let ledger = open(&self.place, options).await?;
+        let ledger = open(&self.place, options, Access::Read).await?;
         let windows = match &self.at {
             Some(text) => vec![window(text, ledger.snapshot.zone)?],
             None => self.open_windows(&ledger.snapshot)?,

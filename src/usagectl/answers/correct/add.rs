@@ -18,7 +18,7 @@ use crate::ledger::{Open, open};
 use crate::shell::console::{self, Done, UsageError, plain};
 use crate::shell::options::Options;
 use crate::shell::table::{number, text, titled};
-use crate::stack::Where;
+use crate::stack::{Access, Where};
 
 /// Add an amount to a measure, or subtract a negative one
 #[derive(Debug, Args)]
@@ -73,7 +73,7 @@ impl Add {
     /// Puts the correction, and prints what it changes.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let fold = Fold::of(&self.place, &options.data);
-        let ledger = open(&self.place, options).await?;
+        let ledger = open(&self.place, options, Access::Write).await?;
         let now = event_source_mapping::now()?;
         let key = group::key(&ledger.snapshot, &self.entity, &self.resource, &self.variables)?;
         check_minute(&ledger, self.at, now)?;

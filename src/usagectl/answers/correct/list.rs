@@ -12,14 +12,14 @@ use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Segment;
 
 use super::put::kind_name;
-use super::void::rows;
+use super::rows::rows;
 use crate::answers::audit;
 use crate::ledger::open;
 use crate::results::sums::date;
 use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
 use crate::shell::table::{number, text, titled};
-use crate::stack::Where;
+use crate::stack::{Access, Where};
 
 /// List corrections and voids with their authors and reasons, and what tools repaired
 #[derive(Debug, Args)]
@@ -70,7 +70,7 @@ impl Standing {
 impl List {
     /// Prints the corrections that match, by minute.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let ledger = open(&self.place, options).await?;
+        let ledger = open(&self.place, options, Access::Read).await?;
         let now = event_source_mapping::now()?;
         let table = &ledger.folder.ledger;
         let all = table.registered(None).await.context("read the corrections")?;

@@ -7,6 +7,7 @@ mod limits;
 mod list;
 mod put;
 mod repeat;
+mod rows;
 mod void;
 
 use std::time::Duration;

@@ -31,6 +31,9 @@ impl CommandLine {
             self = self.with("--pipeline-dir", &folder.to_string_lossy());
         }
         if place.local {
+            if !options.has_usual_data() {
+                self = self.with("--data", &options.data.to_string_lossy());
+            }
             self.0.push_str(" --local");
         }
         let names = [
@@ -69,5 +72,14 @@ mod tests {
         let line = CommandLine::new("usagectl correct add").with("--amount", "-1.5").with("--reason", "it's $HOME");
         let expected = r"usagectl correct add --amount=-1.5 --reason='it'\''s $HOME' --pipeline=orders --stack usage";
         assert_eq!(line.at(&place, &options).text(), expected);
+
+        let here = Where { local: true, ..Where::default() };
+        let with_data = |words: &[&str]| {
+            let options = <Line as clap::Parser>::parse_from([&["usagectl"], words].concat()).options;
+            CommandLine::new("usagectl correct void").at(&here, &options).text()
+        };
+        assert_eq!(with_data(&["--data", "../other"]), "usagectl correct void --data=../other --local");
+        assert_eq!(with_data(&["--data=my data"]), "usagectl correct void --data='my data' --local");
+        assert_eq!(with_data(&[]), "usagectl correct void --local");
     }
 }

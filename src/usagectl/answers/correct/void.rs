@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
-use usage_aggregator::fold::{PageRecord, Pages, Standing};
+use usage_aggregator::fold::{MinuteRecords, PageRecord, Pages, Standing};
 use usage_aggregator::ledger::{PageContent, PageKind, Registered, Signature};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Segment;
@@ -14,13 +14,14 @@ use super::closed::check_closed;
 use super::limits::check_minute;
 use super::put::{Draft, Fold, Shown, kind_name, put};
 use super::repeat::CommandLine;
+use super::rows::{rows, short};
 use super::{Signed, default_id, minute};
 use crate::ledger::author;
 use crate::ledger::{Open, open};
 use crate::shell::console::{self, Done, UsageError, counted, plain};
 use crate::shell::options::Options;
 use crate::shell::table::{number, text, titled};
-use crate::stack::Where;
+use crate::stack::{Access, Where};
 
 /// Take back records, or a correction: they count nowhere from then on
 #[derive(Debug, Args)]
@@ -72,12 +73,12 @@ impl Void {
     /// Puts the page, and prints what it takes back.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let fold = Fold::of(&self.place, &options.data);
-        let ledger = open(&self.place, options).await?;
+        let ledger = open(&self.place, options, Access::Write).await?;
         let now = event_source_mapping::now()?;
         let request = self.request(&ledger, now).await?;
         let table = &ledger.folder.ledger;
         let (draft, is_repeated) = match table.registered_as(&request.signature.id, None).await? {
-            Some(registered) => (again(registered, &request)?, true),
+            Some(registered) => (again(&ledger, registered, &request).await?, true),
             None => match self.draft(&ledger, &request, now).await? {
                 Some(draft) => (draft, false),
                 None => {
@@ -125,7 +126,7 @@ impl Void {
     /// The page that takes the records back; `None` if all of them already were.
     async fn draft(&self, ledger: &Open, request: &Request, now: Timestamp) -> anyhow::Result<Option<Draft>> {
         let Request { ids, minute, signature } = request;
-        let found = ledger.folder.records(*minute, Pages::All, None).await.context("read the ledger")?;
+        let found = records(ledger, *minute).await?;
         let is_known = |id: &u64| found.records.iter().any(|record| record.id.short() == *id);
         let unknown: Vec<String> = ids.iter().filter(|id| !is_known(id)).map(|id| format!("{id:016x}")).collect();
         if !unknown.is_empty() {
@@ -133,9 +134,7 @@ impl Void {
             let (minute, unknown) = (minute.text(), unknown.join(", "));
             return Err(UsageError(format!("--record: {minute} has no record {unknown}; {remedy}")).into());
         }
-        let is_void = |record: &&PageRecord| matches!(record.standing, Standing::Void(..));
-        let voided: BTreeSet<u64> = found.records.iter().filter(is_void).map(|record| record.id.short()).collect();
-        let open: BTreeSet<u64> = ids.difference(&voided).copied().collect();
+        let open: BTreeSet<u64> = ids.difference(&voided(&found)).copied().collect();
         if open.is_empty() {
             return Ok(None);
         }
@@ -174,21 +173,38 @@ impl Void {
 const MAX_PAGE_BYTES: usize = 300 * 1024;
 
 /// The registered page of the same request.
-fn again(registered: Registered, request: &Request) -> Result<Draft, UsageError> {
-    let ids = registered.content.groups.iter().flat_map(|group| &group.ids);
-    let is_wanted = |id: &u128| request.ids.iter().any(|wanted| u128::from(*wanted) == *id);
-    let is_same = matches!(registered.kind, PageKind::Void(..))
+async fn again(ledger: &Open, registered: Registered, request: &Request) -> anyhow::Result<Draft> {
+    let content = &registered.content;
+    let ids = content.groups.iter().flat_map(|group| &group.ids);
+    let taken: BTreeSet<u64> = ids.filter_map(|id| short(*id, content.id_bytes)).collect();
+    let mut is_same = matches!(registered.kind, PageKind::Void(..))
         && registered.page.minute == request.minute
         && registered.signature == request.signature
-        && ids.clone().all(is_wanted);
+        && taken.is_subset(&request.ids);
+    // The page doesn't have what was taken back before it was put.
+    if is_same && taken.len() < request.ids.len() {
+        let voided = voided(&records(ledger, request.minute).await?);
+        is_same = request.ids.difference(&taken).all(|id| voided.contains(id));
+    }
     if !is_same {
         let Signature { id, author, reason } = &registered.signature;
         let (kind, minute) = (kind_name(&registered.kind), registered.page.minute.text());
         return Err(UsageError(format!(
             "--id: `{id}` is already the {kind} of {minute} by {author} ({reason}); choose another name, or leave --id out"
-        )));
+        ))
+        .into());
     }
     Ok(Draft { signature: registered.signature, page: registered.page, kind: registered.kind })
+}
+
+async fn records(ledger: &Open, minute: Segment) -> anyhow::Result<MinuteRecords> {
+    ledger.folder.records(minute, Pages::All, None).await.context("read the ledger")
+}
+
+/// The records that were taken back.
+fn voided(found: &MinuteRecords) -> BTreeSet<u64> {
+    let is_void = |record: &&PageRecord| matches!(record.standing, Standing::Void(..));
+    found.records.iter().filter(is_void).map(|record| record.id.short()).collect()
 }
 
 fn nothing(options: &Options, request: &Request) -> String {
@@ -254,30 +270,6 @@ impl Report<'_> {
         let title = format!("void {id} at {}\nby ", self.draft.page.minute.text());
         Ok(format!("{title}{}: {}\n{table}\n{end}", plain(author), plain(reason)))
     }
-}
-
-/// The id, group and amounts of each record of a page.
-pub(super) type Rows = Vec<(String, Vec<String>, Vec<(String, String)>)>;
-
-/// The rows of a page.
-///
-/// # Errors
-/// If a key is damaged.
-pub(super) fn rows(content: &PageContent) -> anyhow::Result<Rows> {
-    let mut rows = Rows::new();
-    for group in &content.groups {
-        let key = group.key.counter_key().context("read a page")?;
-        for (row, id) in group.ids.iter().enumerate() {
-            let amounts = group.columns.iter().zip(content.measures.iter());
-            let amount =
-                |(column, measure): (&usage_aggregator::ledger::Column, &usage_aggregator::ledger::Measure)| {
-                    Some((measure.name.to_string(), column.value(row)?.to_string()))
-                };
-            let width = 2 * usize::from(content.id_bytes);
-            rows.push((format!("{id:0width$x}"), key.0.clone(), amounts.filter_map(amount).collect()));
-        }
-    }
-    Ok(rows)
 }
 
 #[cfg(test)]

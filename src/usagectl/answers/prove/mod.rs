@@ -18,7 +18,7 @@ use crate::ledger::{Open, open, window};
 use crate::results::snapshot_items::Counting;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::options::Options;
-use crate::stack::{Deployment, Where};
+use crate::stack::{Access, Where};
 use cells::{Cell, Cells};
 pub(super) use repair::Repair;
 
@@ -61,7 +61,7 @@ change before it ended. Where it doesn't, the stream lost a change in between.
 Choose a window that has ended, and whose last records are folded. Everything is held in memory, so
 choose a day or an hour for large tables. Needs dynamodb:Query on the ledger, dynamodb:Scan on the usage
 table, and s3:ListBucket and s3:GetObject on the archive; --repair also needs dynamodb:UpdateItem on the
-usage table and dynamodb:PutItem on the ledger.
+usage table, dynamodb:PutItem on the ledger, and lambda:GetFunctionConfiguration on the function.
 
 Exit codes:
   0  Everything agrees, or was repaired
@@ -104,7 +104,8 @@ enum Archive {
 impl Prove {
     /// Prints the proof.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let ledger = open(&self.place, options).await?;
+        let access = if self.repair { Access::Write } else { Access::Read };
+        let ledger = open(&self.place, options, access).await?;
         let Some(given) = &self.window else { return history(&ledger, options).await };
         let window = window(given, ledger.snapshot.zone)?;
         let refused = match window.level {
@@ -117,7 +118,7 @@ impl Prove {
             return Err(UsageError(format!("WINDOW: {refused}")).into());
         }
         let now = event_source_mapping::now()?;
-        let proof = prove(&ledger, options, window, now).await?;
+        let proof = prove(&ledger, window, now).await?;
         console::print(&if options.json { proof.json()? } else { proof.text() })?;
         if self.repair && !proof.wrong_snapshots.is_empty() {
             let request = Repair { author: self.author.as_deref(), dry_run: self.dry_run };
@@ -145,9 +146,9 @@ async fn history(ledger: &Open, options: &Options) -> anyhow::Result<Done> {
     Ok(Done::Well)
 }
 
-async fn prove(ledger: &Open, options: &Options, window: WindowKey, now: Timestamp) -> anyhow::Result<Proof> {
-    let cells = read(ledger, options, window, now).await?;
-    let archive = compare_archive(&ledger.deployment, options, window, &cells).await?;
+async fn prove(ledger: &Open, window: WindowKey, now: Timestamp) -> anyhow::Result<Proof> {
+    let cells = read(ledger, window, now).await?;
+    let archive = compare_archive(ledger, window, &cells).await?;
     let (wrong_snapshots, wrong_states) = differences(&ledger.snapshot, &cells);
     Ok(Proof { window, cells, wrong_snapshots, wrong_states, archive })
 }
@@ -163,7 +164,7 @@ pub(super) async fn repair_window(
     request: &Repair<'_>,
 ) -> anyhow::Result<bool> {
     let now = event_source_mapping::now()?;
-    let cells = read(ledger, options, window, now).await?;
+    let cells = read(ledger, window, now).await?;
     let (wrong, _) = differences(&ledger.snapshot, &cells);
     let repaired = repair::repair(ledger, window, &wrong, request, now).await?;
     console::print(&repaired.text(options))?;
@@ -171,9 +172,9 @@ pub(super) async fn repair_window(
 }
 
 /// Reads what snapshots, states and pages say about a window.
-async fn read(ledger: &Open, options: &Options, window: WindowKey, now: Timestamp) -> anyhow::Result<Cells> {
+async fn read(ledger: &Open, window: WindowKey, now: Timestamp) -> anyhow::Result<Cells> {
     let windows = cells::windows(ledger, window, now);
-    let counting = Counting::of(&ledger.deployment.variables(options).await)?;
+    let counting = Counting::of(&ledger.variables)?;
     let client = ledger.deployment.clients().dynamodb;
     // Snapshots first: they never have a later version than the state that is read after them.
     let snapshots = cells::read_snapshots(&counting, &client, &windows).await?;
@@ -206,17 +207,12 @@ fn differences(snapshot: &Snapshot, cells: &Cells) -> (Vec<Difference>, Vec<Diff
     (snapshots, states)
 }
 
-async fn compare_archive(
-    deployment: &Deployment,
-    options: &Options,
-    window: WindowKey,
-    cells: &Cells,
-) -> anyhow::Result<Archive> {
-    let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
+async fn compare_archive(ledger: &Open, window: WindowKey, cells: &Cells) -> anyhow::Result<Archive> {
+    let config = ledger.variables.config()?;
     let Some(archive) = &config.archive else {
         return Ok(Archive::NotComparable(vec![format!("pipeline {} archives nothing", config.pipeline.name)]));
     };
-    let (clients, period) = (deployment.clients(), Period::new(window.text()));
+    let (clients, period) = (ledger.deployment.clients(), Period::new(window.text()));
     let site = Site {
         clients: &clients,
         pipeline: &config.pipeline,

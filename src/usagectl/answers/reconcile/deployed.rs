@@ -13,14 +13,15 @@ use crate::ledger;
 use crate::results::differences;
 use crate::shell::console::{self, Done, UsageError, note};
 use crate::shell::options::Options;
-use crate::stack::{Deployment, Where};
+use crate::stack::{Access, Deployment, Where};
 
 impl Reconcile {
     /// Compares and prints the result.
     pub(super) async fn run_deployed(&self, stack: &str, options: &Options) -> anyhow::Result<Done> {
         let place = Where { stack: Some(stack.to_owned()), ..Where::default() };
         let deployment = place.open(options).await?;
-        let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
+        let access = if self.repair { Access::Write } else { Access::Read };
+        let config = deployment.variables(options, access).await?.with_metrics_sink("none").config()?;
         let now = event_source_mapping::now()?;
         let period = Period::new(self.at.clone().unwrap_or_else(|| day_before(now)));
         let at = period.name();
@@ -29,7 +30,7 @@ impl Reconcile {
         }
         let mut report = self.compare_and_print(&deployment, &config, &period, options).await?;
         if !report.agrees() && self.repair {
-            let ledger = ledger::open(&place, options).await?;
+            let ledger = ledger::open(&place, options, access).await?;
             let window = ledger::window(at, ledger.snapshot.zone)?;
             let request = Repair { author: self.author.as_deref(), dry_run: self.dry_run };
             let is_complete = repair_window(&ledger, options, window, &request).await?;

@@ -20,7 +20,7 @@ use crate::ledger::{Open, open, window};
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::csv_text::Formulas;
 use crate::shell::options::Options;
-use crate::stack::Where;
+use crate::stack::{Access, Where};
 use walk::{Found, walk};
 
 /// Show the records behind a number, and that they add up to it
@@ -87,7 +87,7 @@ struct Answer<'a> {
 impl Why {
     /// Prints the records.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let ledger = open(&self.place, options).await?;
+        let ledger = open(&self.place, options, Access::Read).await?;
         let window = window(&self.window, ledger.snapshot.zone)?;
         let key = group::key(&ledger.snapshot, &self.entity, &self.resource, &self.variables)?;
         let progress = console::spinner("windows read");

@@ -35,7 +35,7 @@ use crate::deployment::cost::prices::{PriceItem, Prices};
 use crate::deployment::error_as_json;
 use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
-use crate::stack::Where;
+use crate::stack::{Access, Where};
 use export::Exports;
 #[doc(hidden)]
 #[cfg(feature = "fuzzing")]
@@ -111,7 +111,7 @@ impl Backfill {
 
     async fn backfill(&self, options: &Options) -> anyhow::Result<Done> {
         let deployment = self.place.open(options).await?;
-        let variables = deployment.variables(options).await;
+        let variables = deployment.variables(options, Access::Write).await?;
         let config = variables.clone().with_metrics_sink("none").config()?;
         let table = table::find(&deployment, &config.pipeline, self.table.as_deref()).await?;
         let exports = match self.scan {

@@ -21,7 +21,7 @@ use crate::deployment::{error_as_json, tune};
 use crate::shell::console::{self, Done};
 use crate::shell::durations::duration;
 use crate::shell::options::Options;
-use crate::stack::{Deployment, Place, Where};
+use crate::stack::{Access, Deployment, Place, Where};
 use bill::{Basis, Bill};
 use fixed::Fixed;
 use measured::{Measured, Settings};
@@ -113,7 +113,7 @@ impl Cost {
         let span = self.span.unwrap_or(if here { LOCAL_SPAN } else { WEEK });
         let period = if span <= LOCAL_SPAN { 60 } else { HOUR_SECONDS };
         let measured = Measured::read(&deployment, span, period).await?;
-        let pipeline = deployment.variables(options).await.with_metrics_sink("none").config()?.pipeline;
+        let pipeline = deployment.variables(options, Access::Read).await?.with_metrics_sink("none").config()?.pipeline;
         // A pipeline that only archives has no counters.
         let windows = pipeline.snapshot.as_ref().map_or(0, |snapshot| snapshot.windows.len());
         let mut defaults = Load::assumed(u32::try_from(windows).unwrap_or(u32::MAX).into());

@@ -213,18 +213,20 @@ pub struct FailedBatches {
     pub oldest: Option<Timestamp>,
     /// What is stored of them.
     pub keeps: Stored,
+    /// The failed batches in the failure bucket, if the destination is a queue: Lambda wrote them before it was one.
+    pub earlier: Option<Documents>,
     /// The quarantined records in the failure bucket, if there is one.
-    pub quarantined: Option<QuarantinedRecords>,
+    pub quarantined: Option<Documents>,
 }
 
-/// The quarantined records in the failure bucket.
+/// Documents in the failure bucket: failed batches, or quarantined records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct QuarantinedRecords {
+pub struct Documents {
     /// How many there are, at least.
     pub count: u64,
     /// Whether there are more than `count`.
     pub more: bool,
-    /// When the oldest one was quarantined.
+    /// When the oldest one was written.
     pub oldest: Option<Timestamp>,
 }
 

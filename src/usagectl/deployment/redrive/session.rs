@@ -31,7 +31,7 @@ use crate::shell::options::Options;
 use crate::shell::pipeline_choice::Variables;
 #[cfg(feature = "deployment")]
 use crate::stack::Names;
-use crate::stack::{Deployment, Place};
+use crate::stack::{Access, Deployment, Place};
 use listing::Candidate;
 
 /// The function's own default of HORIZON_DAYS.
@@ -62,7 +62,7 @@ impl<'s> Session<'s> {
         destinations: &'s Destinations,
     ) -> anyhow::Result<Session<'s>> {
         let names = &deployment.names;
-        let variables = deployment.variables(options).await;
+        let variables = deployment.variables(options, Access::Read).await?;
         let config = variables.clone().with_metrics_sink("none").config();
         let pipeline = config.ok().map(|config| config.pipeline);
         let is_here = matches!(deployment.place, Place::Here(_));

@@ -63,10 +63,11 @@ impl<'d> StreamReader<'d> {
         let (filters, ledger_filters) = match &deployment.place {
             Place::Account(account) => {
                 let ledger_filters = match &names.ledger_mapping {
-                    Some(uuid) => Some(deployed_filters(account, uuid).await?),
+                    Some(uuid) => Some(deployed_filters(account, uuid, "--ledger-mapping").await?),
                     None => None,
                 };
-                (deployed_filters(account, Names::need(&names.mapping, "--mapping")?).await?, ledger_filters)
+                let uuid = Names::need(&names.mapping, "--mapping")?;
+                (deployed_filters(account, uuid, "--mapping").await?, ledger_filters)
             }
             Place::Here(_) => (Filters::default(), None),
         };
@@ -164,8 +165,11 @@ fn read_filters(file: &Path) -> anyhow::Result<Filters> {
 }
 
 #[cfg(feature = "deployment")]
-async fn deployed_filters(account: &Account, uuid: &str) -> anyhow::Result<Filters> {
-    let doing = || format!("read the filter of the mapping {uuid} (lambda:GetEventSourceMapping)");
+async fn deployed_filters(account: &Account, uuid: &str, option: &str) -> anyhow::Result<Filters> {
+    let doing = || {
+        let remedy = format!("if another one has replaced it, add {option} with its UUID");
+        format!("read the filter of the mapping {uuid} (lambda:GetEventSourceMapping); {remedy}")
+    };
     let mapping = account.lambda().get_event_source_mapping().uuid(uuid).send().await.with_context(doing)?;
     if let Some(error) = mapping.filter_criteria_error {
         // Without the filter, records that were never meant for the function would be delivered to it.

@@ -12,7 +12,7 @@ use crate::deployment::cost::model as cost;
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::Variables;
 use crate::shell::running::{Running, RunningMapping};
-use crate::stack::{Account, Deployment, Figure, Figures, Place, Statistic, blocked, failing_now};
+use crate::stack::{Access, Account, Deployment, Figure, Figures, Place, Statistic, blocked, failing_now};
 
 /// 60 s: the rate is that of the busiest minute. CloudWatch keeps periods of 1 minute for 15 days, and of 5 minutes for 63.
 const PERIOD: i32 = 60;
@@ -32,7 +32,7 @@ pub(in crate::deployment) async fn settings(deployment: &Deployment, options: &O
             let mapping = running
                 .and_then(|running| running.mapping)
                 .context("no `usagectl local` is running with this data folder; start one, or use --what-if alone")?;
-            of_run(&mapping, fold_window, deployment.variables(options).await)
+            of_run(&mapping, fold_window, deployment.variables(options, Access::Read).await?)
         }
     }
 }

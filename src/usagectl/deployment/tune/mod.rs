@@ -25,7 +25,7 @@ use crate::deployment::error_as_json;
 use crate::shell::console::{self, Done};
 use crate::shell::durations::duration;
 use crate::shell::options::Options;
-use crate::stack::{Place, Where};
+use crate::stack::{Access, Place, Where};
 use model::Load;
 use report::Report;
 use settings::{DEFAULTS, Settings};
@@ -137,7 +137,7 @@ impl Tune {
         let deployment = self.place.open(options).await?;
         let here = matches!(deployment.place, Place::Here(_));
         let settings = gather::settings(&deployment, options).await?;
-        let pipeline = deployment.variables(options).await.with_metrics_sink("none").config()?.pipeline;
+        let pipeline = deployment.variables(options, Access::Read).await?.with_metrics_sink("none").config()?.pipeline;
         let windows = pipeline.snapshot.map_or(1, |snapshot| snapshot.windows.len());
         let mut load = Load::assumed(u32::try_from(windows).unwrap_or(u32::MAX).into());
         if deployment.names.source_arn.as_deref().is_some_and(|arn| arn.contains(":kinesis:")) {

@@ -30,7 +30,7 @@ use crate::shell::console::UsageError;
 use crate::shell::failure;
 use crate::shell::numbers::dollars;
 use crate::shell::options::Options;
-use crate::stack::{Account, Figures, Names, Where};
+use crate::stack::{Access, Account, Figures, Names, Where};
 
 /// A stack, and what is known of it.
 pub(super) struct StackSource {
@@ -64,7 +64,7 @@ impl StackSource {
         let deployment = place.open(options).await?;
         let names = deployment.names.clone();
         needed(stack, &names)?;
-        let config = deployment.variables(options).await.with_metrics_sink("none").config();
+        let config = deployment.variables(options, Access::Read).await?.with_metrics_sink("none").config();
         let mut config = config.with_context(|| format!("read the configuration of the stack {stack}"))?;
         let account = deployment.account().context("find the account of the stack")?.clone();
         let clients = account.clients();

@@ -37,7 +37,7 @@ pub(super) async fn rebuild(ledger: &Open, request: &Request<'_>, options: &Opti
         return Err(UsageError(refused.to_owned()).into());
     }
     let now = event_source_mapping::now()?;
-    let derived = derived(ledger, options, period(&ledger.snapshot, window)).await?;
+    let derived = derived(ledger, period(&ledger.snapshot, window)).await?;
     let held = held(ledger, &derived, window, now).await?;
     let (wanted, mut left) = choose(&derived, window, &held);
     let mut rebuilt = Rebuilt { window, dry_run, snapshots: Vec::new(), left: Vec::new(), audits: Vec::new() };
@@ -67,8 +67,8 @@ fn period(layout: &Snapshot, window: WindowKey) -> WindowKey {
     larger.map(|level| window.within(level)).next().unwrap_or(window)
 }
 
-async fn derived(ledger: &Open, options: &Options, period: WindowKey) -> anyhow::Result<Derived> {
-    let config = ledger.deployment.variables(options).await.with_metrics_sink("none").config()?;
+async fn derived(ledger: &Open, period: WindowKey) -> anyhow::Result<Derived> {
+    let config = ledger.variables.config()?;
     let (clients, period) = (ledger.deployment.clients(), Period::new(period.text()));
     let Some(archive) = &config.archive else {
         return Err(UsageError(format!("pipeline {} archives nothing", config.pipeline.name)).into());

@@ -29,7 +29,7 @@ use crate::shell::console::{self, Done, UsageError, counted};
 use crate::shell::csv_text::Formulas;
 use crate::shell::durations::{duration, span};
 use crate::shell::options::Options;
-use crate::stack::Where;
+use crate::stack::{Access, Where};
 use format::Format;
 use gather::Selection;
 use output::Output;
@@ -130,7 +130,8 @@ impl Export {
             now,
         };
         let sending = self.send.prepare(&self.place, selection.period.window)?;
-        let (head, rows) = self.gather(&mut selection, options).await?;
+        let access = if sending.is_some() { Access::Write } else { Access::Read };
+        let (head, rows) = self.gather(&mut selection, options, access).await?;
         match sending {
             Some(sending) => sending.run(&head, rows, now, options).await,
             None => self.write(format, &head, rows, (selection.grace, options)),
@@ -152,9 +153,14 @@ impl Export {
     }
 
     /// The rows in their order, and what they share.
-    async fn gather(&self, selection: &mut Selection, options: &Options) -> anyhow::Result<(Head, Sorted)> {
+    async fn gather(
+        &self,
+        selection: &mut Selection,
+        options: &Options,
+        access: Access,
+    ) -> anyhow::Result<(Head, Sorted)> {
         let deployment = self.place.open(options).await?;
-        let variables = deployment.variables(options).await;
+        let variables = deployment.variables(options, access).await?;
         let counting = Counting::of(&variables)?;
         let config = variables.with_metrics_sink("none").config()?;
         let client = deployment.clients().dynamodb;

@@ -13,7 +13,7 @@ use usage_aggregator::window::Window;
 use crate::results::snapshot_items::Counting;
 use crate::shell::console::{self, Done};
 use crate::shell::options::Options;
-use crate::stack::Where;
+use crate::stack::{Access, Where};
 
 /// Query usage: top entities, a time series, or one entity's day
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ async fn read(
     wants: impl Fn(&Row) -> bool,
 ) -> anyhow::Result<Vec<Row>> {
     let deployment = place.open(options).await?;
-    let counting = Counting::of(&deployment.variables(options).await)?;
+    let counting = Counting::of(&deployment.variables(options, Access::Read).await?)?;
     let partition = entity.and_then(|entity| RowReader::new(&counting.snapshot).partition_of(&[("entity", entity)]));
     if entity.is_some() && partition.is_none() {
         console::note("note: the pipeline's partition key isn't the entity alone; reading the whole table");

@@ -3,8 +3,8 @@
 use serde_json::json;
 use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS};
 
-use super::super::facts::{Facts, FailedBatches, Mapping, QuarantinedRecords, Stored, Unavailable};
-use super::super::finding::{CheckResult, ok, problem, warning};
+use super::super::facts::{Documents, Facts, FailedBatches, Mapping, Stored, Unavailable};
+use super::super::finding::{CheckResult, Verdict, ok, problem, warning};
 use super::super::policy::{Allowed, allowed};
 use super::mapping::change;
 use super::{of, quoted, span};
@@ -141,20 +141,39 @@ pub(crate) fn simulate(facts: &Facts, action: &str, resource: &str) -> String {
 
 /// No failed batch is left; otherwise, how long it can still be redriven.
 pub(crate) fn waiting(facts: &Facts) -> CheckResult {
-    let waiting = of(&facts.waiting)?;
-    if waiting.count == 0 {
-        return ok("the failure destination is empty");
+    let FailedBatches { count, more, oldest, keeps, earlier, .. } = *of(&facts.waiting)?;
+    let batches = Documents { count, more, oldest };
+    let mut found = Vec::new();
+    if count > 0 {
+        found.push(match keeps {
+            Stored::Records => records(facts, batches, "failure destination")?,
+            Stored::Positions { retention_seconds } => {
+                (Verdict::Problem, positions(facts, batches, retention_seconds)?)
+            }
+        });
     }
-    let many = if waiting.more { "more than " } else { "" };
-    let batches = if waiting.count == 1 { "batch is" } else { "batches are" };
-    let what = format!("{many}{} {batches} in the failure destination", waiting.count);
-    if let Stored::Positions { retention_seconds } = waiting.keeps {
-        return positions(facts, waiting, &what, retention_seconds);
+    if let Some(earlier) = earlier.filter(|earlier| earlier.count > 0) {
+        found.push(records(facts, earlier, "failure bucket")?);
     }
-    let redrive = list(facts);
-    let Some(oldest) = waiting.oldest else {
-        return warning(format!("{what}; their age is unknown"), redrive);
-    };
+    let meaning = found.iter().map(|(_, meaning)| meaning.as_str()).collect::<Vec<_>>().join("; ");
+    match found.iter().map(|(verdict, _)| *verdict).max() {
+        None => ok("the failure destination is empty"),
+        Some(Verdict::Problem) => problem(meaning, list(facts)),
+        Some(_) => warning(meaning, list(facts)),
+    }
+}
+
+/// `more than 1000 batches are in the failure bucket`
+fn batches(Documents { count, more, .. }: Documents, place: &str) -> String {
+    let many = if more { "more than " } else { "" };
+    let batches = if count == 1 { "batch is" } else { "batches are" };
+    format!("{many}{count} {batches} in the {place}")
+}
+
+/// Batches with their records.
+fn records(facts: &Facts, found: Documents, place: &str) -> Result<(Verdict, String), Unavailable> {
+    let what = batches(found, place);
+    let Some(oldest) = found.oldest else { return Ok((Verdict::Warning, format!("{what}; their age is unknown"))) };
     let age = facts.now.seconds() - oldest.seconds();
     let left = of(&facts.horizon_days)? * DAY_SECONDS - age;
     let meaning = match left {
@@ -167,19 +186,20 @@ pub(crate) fn waiting(facts: &Facts) -> CheckResult {
             span(left)
         ),
     };
-    if left < LAST_HOURS || age > LONG { problem(meaning, redrive) } else { warning(meaning, redrive) }
+    Ok((if left < LAST_HOURS || age > LONG { Verdict::Problem } else { Verdict::Warning }, meaning))
 }
 
 /// Positions in a queue are a problem at once. The age of a message is the time since it was sent, but its records are older:
 /// a batch that was discarded as `RecordAgeExceeded` is MaximumRecordAgeInSeconds old by then. Only a redrive reads the times
 /// of the records themselves.
-fn positions(facts: &Facts, waiting: &FailedBatches, what: &str, queue_seconds: i64) -> CheckResult {
+fn positions(facts: &Facts, found: Documents, queue_seconds: i64) -> Result<String, Unavailable> {
+    let what = batches(found, "failure destination");
     let mapping = facts.the_mapping()?;
     let of_source = time_left_when_sent(mapping, facts.the_source()?.retention_seconds);
     // A table's stream keeps records for 24 hours.
     let of_ledger = facts.ledger_mapping.as_ref().map(|mapping| time_left_when_sent(mapping, DAY_SECONDS));
     let when_sent = of_source.min(of_ledger.unwrap_or(of_source));
-    let (sent, age) = match waiting.oldest {
+    let (sent, age) = match found.oldest {
         None => ("; their age is unknown".to_owned(), 0),
         Some(oldest) => {
             let age = facts.now.seconds() - oldest.seconds();
@@ -187,16 +207,14 @@ fn positions(facts: &Facts, waiting: &FailedBatches, what: &str, queue_seconds: 
         }
     };
     let left = when_sent.min(queue_seconds) - age;
-    let meaning = if left > 0 {
-        let records = span(when_sent);
-        format!(
-            "{what}{sent}; the stream may trim the records of a message {records} after it is sent, so as little as {} may be left",
-            span(left)
-        )
-    } else {
-        format!("{what}{sent}; the stream may have trimmed its records")
-    };
-    problem(meaning, list(facts))
+    if left <= 0 {
+        return Ok(format!("{what}{sent}; the stream may have trimmed its records"));
+    }
+    let records = span(when_sent);
+    Ok(format!(
+        "{what}{sent}; the stream may trim the records of a message {records} after it is sent, so as little as {} may be left",
+        span(left)
+    ))
 }
 
 /// The least time that the stream keeps the records of a batch after the mapping has discarded it.
@@ -217,7 +235,7 @@ fn list(facts: &Facts) -> String {
 
 /// No quarantined record is left; otherwise, how long it can still be redriven.
 pub(crate) fn quarantine(facts: &Facts) -> CheckResult {
-    let Some(QuarantinedRecords { count, more, oldest }) = of(&facts.waiting)?.quarantined else {
+    let Some(Documents { count, more, oldest }) = of(&facts.waiting)?.quarantined else {
         return Err(Unavailable::NotApplicable("there is no failure bucket"));
     };
     if count == 0 {

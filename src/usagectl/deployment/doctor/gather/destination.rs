@@ -4,7 +4,7 @@ use anyhow::Context;
 use aws_sdk_sqs::types::QueueAttributeName;
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{Destination, Fact, FailedBatches, Mapping, Part, QuarantinedRecords, Stored, Unavailable};
+use super::super::facts::{Destination, Documents, Fact, FailedBatches, Mapping, Part, Stored, Unavailable};
 use super::{Probe, bucket, metrics, seen, timestamp};
 use crate::stack::{Account, Names};
 
@@ -90,10 +90,11 @@ pub(super) async fn waiting(account: &Account, names: &Names, now: Timestamp) ->
     match (&names.failure_bucket, &names.failure_queue) {
         (Some(bucket), None) => in_bucket(&s3, bucket).await,
         (None, Some(queue)) => in_queue(account, queue, now).await,
-        // The mapping writes to the queue, and the function to the bucket.
+        // The mapping writes to the queue, and the function to the bucket. It may still have batches, if the mapping wrote to it before.
         (Some(bucket), Some(queue)) => {
             let (in_queue, in_bucket) = futures::join!(in_queue(account, queue, now), in_bucket(&s3, bucket));
-            Ok(FailedBatches { quarantined: in_bucket?.quarantined, ..in_queue? })
+            let FailedBatches { count, more, oldest, quarantined, .. } = in_bucket?;
+            Ok(FailedBatches { earlier: Some(Documents { count, more, oldest }), quarantined, ..in_queue? })
         }
         (None, None) => Err(Unavailable::Unnamed { option: "--failure-bucket or --failure-queue" }),
     }
@@ -102,15 +103,15 @@ pub(super) async fn waiting(account: &Account, names: &Names, now: Timestamp) ->
 /// The failed batches and the quarantined records in a bucket: the first 1,000 objects of each.
 pub(super) async fn in_bucket(client: &aws_sdk_s3::Client, bucket: &str) -> Fact<FailedBatches> {
     let (batches, records) = futures::join!(listed(client, bucket, PREFIX), listed(client, bucket, QUARANTINE));
-    let QuarantinedRecords { count, more, oldest } = batches?;
-    Ok(FailedBatches { count, more, oldest, keeps: Stored::Records, quarantined: Some(records?) })
+    let Documents { count, more, oldest } = batches?;
+    Ok(FailedBatches { count, more, oldest, keeps: Stored::Records, earlier: None, quarantined: Some(records?) })
 }
 
 /// The first 1,000 objects whose keys start with `prefix`.
-async fn listed(client: &aws_sdk_s3::Client, bucket: &str, prefix: &str) -> Fact<QuarantinedRecords> {
+async fn listed(client: &aws_sdk_s3::Client, bucket: &str, prefix: &str) -> Fact<Documents> {
     let listed = client.list_objects_v2().bucket(bucket).prefix(prefix).send().await;
     let listed = seen("s3:ListBucket", || Part::Bucket(bucket.to_owned()), listed)?;
-    Ok(QuarantinedRecords {
+    Ok(Documents {
         count: u64::try_from(listed.contents().len()).unwrap_or(u64::MAX),
         more: listed.is_truncated() == Some(true),
         oldest: listed.contents().iter().filter_map(|object| timestamp(object.last_modified())).min(),
@@ -133,6 +134,7 @@ async fn in_queue(account: &Account, url: &str, now: Timestamp) -> Fact<FailedBa
         more: false,
         oldest: ago.and_then(|ago| Timestamp::from_seconds(now.seconds() - ago)),
         keeps: Stored::Positions { retention_seconds: number(QueueAttributeName::MessageRetentionPeriod) },
+        earlier: None,
         quarantined: None,
     })
 }

@@ -14,7 +14,7 @@ use super::super::facts::{
 use super::{bucket, destination, ledger, source, table};
 use crate::shell::options::Options;
 use crate::shell::running::{self, Running, RunningMapping};
-use crate::stack::{Deployment, Names};
+use crate::stack::{Access, Deployment, Names};
 
 /// How many snapshots to read at most to find the newest.
 const SNAPSHOTS: usize = 10_000;
@@ -25,7 +25,7 @@ pub(super) async fn facts(
     control: Option<String>,
     now: Timestamp,
 ) -> anyhow::Result<Facts> {
-    let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
+    let config = deployment.variables(options, Access::Read).await?.with_metrics_sink("none").config()?;
     let (clients, names) = (deployment.clients(), deployment.names.clone());
     let folder = folder(&config, &clients.dynamodb);
     let (horizon_days, pipeline) = (config.horizon_days, config.pipeline);

@@ -34,11 +34,16 @@ pub(crate) fn stream(facts: &mut Facts, on: bool, view: Option<&str>, latest: &s
 }
 
 pub(crate) fn waiting(facts: &mut Facts, count: u64, age: i64, keeps: Stored) {
-    facts.waiting = Ok(FailedBatches { count, more: false, oldest: Some(ago(age)), keeps, quarantined: None });
+    facts.waiting = Ok(FailedBatches { count, more: false, oldest: Some(ago(age)), keeps, ..FailedBatches::default() });
+}
+
+pub(crate) fn earlier(facts: &mut Facts, count: u64, age: i64) {
+    let earlier = Documents { count, more: false, oldest: Some(ago(age)) };
+    facts.waiting.as_mut().unwrap().earlier = Some(earlier);
 }
 
 pub(crate) fn quarantined(facts: &mut Facts, count: u64, age: i64) {
-    let quarantined = QuarantinedRecords { count, more: false, oldest: Some(ago(age)) };
+    let quarantined = Documents { count, more: false, oldest: Some(ago(age)) };
     facts.waiting.as_mut().unwrap().quarantined = Some(quarantined);
 }
 
@@ -195,6 +200,14 @@ fn delivery_cases() -> Vec<Case> {
         }),
         ("positions in a queue", C::Failures, Problem, |f| waiting(f, 2, 3_600, QUEUE)),
         ("positions trimmed", C::Failures, Problem, |f| waiting(f, 2, 25 * 3_600, QUEUE)),
+        ("batches of before the queue", C::Failures, Warning, |f| {
+            waiting(f, 0, 0, QUEUE);
+            earlier(f, 2, 3_600);
+        }),
+        ("positions, and batches of before the queue", C::Failures, Problem, |f| {
+            waiting(f, 1, 3_600, QUEUE);
+            earlier(f, 1, 7_200);
+        }),
         ("positions that were just sent", C::Failures, Problem, |f| {
             waiting(f, 1, 0, QUEUE);
             f.waiting.as_mut().unwrap().oldest = None;

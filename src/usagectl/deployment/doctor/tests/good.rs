@@ -178,7 +178,7 @@ pub(crate) fn good() -> Facts {
             { "Effect": "Allow", "Action": "s3:ListBucket", "Resource": BUCKET_ARN },
         ]))),
         destination: Ok(Destination { probe: None }),
-        waiting: Ok(FailedBatches { quarantined: Some(QuarantinedRecords::default()), ..FailedBatches::default() }),
+        waiting: Ok(FailedBatches { quarantined: Some(Documents::default()), ..FailedBatches::default() }),
         usage_table: Ok(table("usage-UsageTable")),
         ledger_table: Ok(Table { stream_view: text("KEYS_ONLY"), ..table("usage-LedgerTable") }),
         ledger_contents: Ok(LedgerContents {
