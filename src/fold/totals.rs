@@ -9,6 +9,9 @@ use crate::ledger::{Aggregate, Damaged, GroupKey, Measure, Measures, Reader, Wri
 /// The name of the only measure of a group that has given up even the names of its measures. No measure of a pipeline has it.
 const WHOLE_GROUP: &str = "";
 
+/// 8 Mi: an eighth of the longest content.
+const MAX_CELLS: usize = 8 << 20;
+
 /// Whether a measure stands for all of a group.
 pub(super) fn is_whole_group(measure: &Measure) -> bool {
     &*measure.name == WHOLE_GROUP
@@ -118,6 +121,11 @@ impl Totals {
     /// How many groups there are.
     pub(super) fn len(&self) -> usize {
         self.groups.len()
+    }
+
+    /// Whether there are too many groups times measures for one state: each has a byte, and a state of 64 MiB isn't read.
+    pub(super) fn is_too_wide(&self) -> bool {
+        self.groups.len() > 1 && self.groups.len().saturating_mul(self.measures.len()) > MAX_CELLS
     }
 
     /// The groups of a part of a state, with the measures that these have: one group may have many that nobody else has.

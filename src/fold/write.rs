@@ -74,6 +74,9 @@ impl Fold<'_> {
     /// have crossed.
     async fn content(&self, window: WindowKey, old: &State, mut new: State) -> Result<Option<(State, Vec<u8>)>, Error> {
         let snapshot = self.snapshot;
+        if new.totals.is_too_wide() {
+            return Ok(None);
+        }
         // Reading the limits of all groups of a part that must be split takes longer than a fold may take.
         let reads_limits = snapshot.alerts.iter().any(|alert| alert.item.is_some());
         if reads_limits && new.totals.len() > 1 && new.frame().len() > self.max_state_bytes {

@@ -151,6 +151,16 @@ fn a_part_has_the_names_of_its_own_groups() {
 }
 
 #[test]
+fn many_groups_with_names_of_their_own_are_too_wide_for_one_part() {
+    let names: Vec<String> = (0..3_000).map(|number| number.to_string()).collect();
+    let groups: Vec<_> = names.iter().zip(0..).map(|(name, number)| (name.as_str(), number..number + 1)).collect();
+    let whole = named(&groups);
+    assert!(whole.is_too_wide());
+    assert!(halves("").iter().all(|half| !whole.part(half).is_too_wide()));
+    assert!(!named(&[("a", 0..3_000)]).is_too_wide(), "a group can't be split");
+}
+
+#[test]
 fn a_newer_format_is_refused() {
     let mut writer = Writer::default();
     writer.byte(WITH_WATCHES + 1);
