@@ -89,6 +89,13 @@ enum Matched<'r> {
 }
 
 impl Route {
+    /// The paths of the attributes that decide whether an item is of this type, and that fill its variables.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        let matched = self.matchers.iter().map(|matcher| matcher.attribute.as_str());
+        let bound = self.binds.iter().map(|(path, _)| path.as_str());
+        matched.chain(bound).chain(self.conditions.iter().map(|condition| condition.path.as_str()))
+    }
+
     fn matches<'r>(&self, keys: Outline<'r>, image: ImageOf<Outline<'r>>) -> Matched<'r> {
         let mut slots = vec![Cow::Borrowed(""); self.variables.len()];
         let mut unknown = false;

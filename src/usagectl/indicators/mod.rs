@@ -1,7 +1,7 @@
 //! `usagectl indicators`: recomputes the indicators of a table that existed before them, compares what is stored with what the items
 //! give, and shows one target.
 //!
-//! `open` finds the table and its pipeline, `scan` all targets, and `examine` compares one. `budget` keeps to a share of the table's
+//! `open` finds the table and its pipeline, `projected` what its indexes lack, `scan` all targets, and `examine` compares one. `budget` keeps to a share of the table's
 //! capacity, `folder` lets a rebuild that was stopped continue, and `filter` makes the filter of the mapping. The values are computed by the function's own code.
 
 mod budget;
@@ -10,6 +10,7 @@ mod examine;
 mod filter;
 mod folder;
 mod open;
+mod projected;
 mod rebuild;
 mod scan;
 mod show;

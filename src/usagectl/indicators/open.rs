@@ -9,6 +9,7 @@ use usage_aggregator::indicator::{Recomputer, SourceTable};
 use usage_aggregator::pipeline::{Indicator, Pipeline};
 
 use super::budget::Budget;
+use super::projected::unprojected;
 use crate::shell::console::UsageError;
 use crate::shell::options::Options;
 use crate::stack::{Access, Deployment, Where, source_name};
@@ -66,7 +67,7 @@ impl Selection {
     /// Finds the table and the pipeline.
     ///
     /// # Errors
-    /// If there is no such table, or if the pipeline has no such indicators.
+    /// If there is no such table, if the pipeline has no such indicators, or if an index lacks what they read.
     pub(super) async fn open(&self, options: &Options, access: Access) -> anyhow::Result<Table> {
         let deployment = self.place.open(options).await?;
         let config = deployment.variables(options, access).await?.with_metrics_sink("none").config()?;
@@ -77,6 +78,16 @@ impl Selection {
         let doing = || format!("describe the table {name} (dynamodb:DescribeTable)");
         let described = client.describe_table().table_name(&name).send().await;
         let description = described.with_context(doing)?.table.with_context(doing)?;
+        for indicator in wanted.iter().filter_map(|index| pipeline.indicators.get(*index)) {
+            let lacking = unprojected(&description, &pipeline, indicator);
+            anyhow::ensure!(
+                lacking.is_empty(),
+                "the index {} of {name} doesn't project {}, which the indicator {} reads: use an index that does",
+                indicator.query.index.as_deref().unwrap_or_default(),
+                lacking.into_iter().collect::<Vec<_>>().join(", "),
+                indicator.name
+            );
+        }
         Ok(Table { name, pipeline, client, description, wanted, _deployment: deployment })
     }
 
