@@ -19,10 +19,6 @@ use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
 use crate::usage::{Segment, SnapshotItem};
 
-/// Pages are looked for in this many buckets at least, whatever is configured now. A fold doesn't need to: it knows the
-/// buckets of its notices.
-pub const MIN_BUCKETS: u32 = 16;
-
 /// What a sweep did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Swept {
@@ -56,13 +52,6 @@ pub enum Depth {
 }
 
 impl Folder {
-    /// The same, which looks for pages in this many buckets at least.
-    pub(super) fn reading(&self, buckets: u32) -> Folder {
-        let mut folder = self.clone();
-        folder.ledger.buckets = folder.ledger.buckets.max(buckets);
-        folder
-    }
-
     /// Sweeps a minute.
     ///
     /// # Errors
@@ -75,23 +64,22 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Swept, Error> {
-        let folder = self.reading(MIN_BUCKETS);
-        let fold = folder.fold_with(snapshot, Mode::Usual, deadline);
-        let pages: Vec<PageRef> = fold.page_names(minute).await?;
+        let fold = self.fold_with(snapshot, Mode::Usual, deadline);
+        let pages = self.page_names(minute, deadline).await?;
         let mut swept = Swept { pages: pages.len(), ..Swept::default() };
-        let is_expiring = is_expiring(minute, folder.ledger.keep_days, now);
+        let is_expiring = is_expiring(minute, self.ledger.keep_days, now);
         if !is_expiring && !fold.is_folded(snapshot, minute, &pages).await? {
             // Fails if the state lists pages that are gone.
             fold.fold_minute(minute, &pages.iter().copied().collect()).await?;
             let notices: Vec<Notice> = pages.iter().map(|page| Notice { minute, page: *page }).collect();
-            let folded = folder.fold(snapshot, &notices, now, deadline).await?;
+            let folded = self.fold(snapshot, &notices, now, deadline).await?;
             swept.repaired += folded.snapshots;
             swept.refused.extend(folded.unpublished.into_iter().map(|(item, error)| (item, error.message)));
             if let Some(error) = folded.error {
                 return Err(error);
             }
         }
-        let own = WindowKey::minute(minute, folder.ledger.zone);
+        let own = WindowKey::minute(minute, self.ledger.zone);
         let mut origins = fold.origins(own, depth).await?;
         let groups = origins.remove(&own).unwrap_or_default();
         for window in windows_above(snapshot, own) {
@@ -103,13 +91,13 @@ impl Folder {
                     false => fold.fold_parent(window, &Versions::new()).await?,
                 };
                 let is_compared = |key: &GroupKey| is_whole || groups.contains(key);
-                swept.add(folder.compare(snapshot, window, leaves, is_compared, now, deadline).await?);
+                swept.add(self.compare(snapshot, window, leaves, is_compared, now, deadline).await?);
             }
         }
         for (piece, groups) in origins {
             for window in windows_above(snapshot, piece) {
                 let leaves = fold.stored(window).await?;
-                swept.add(folder.compare(snapshot, window, leaves, |key| groups.contains(key), now, deadline).await?);
+                swept.add(self.compare(snapshot, window, leaves, |key| groups.contains(key), now, deadline).await?);
             }
         }
         Ok(swept)
@@ -190,11 +178,6 @@ impl Fold<'_> {
             }
         }
         Ok(found)
-    }
-
-    pub(super) async fn page_names(&self, minute: Segment) -> Result<Vec<PageRef>, Error> {
-        let names = (0..self.ledger.buckets).map(|bucket| self.ledger.page_names(minute, bucket, self.deadline));
-        Ok(futures::future::try_join_all(names).await?.into_iter().flatten().collect())
     }
 
     /// Whether the state of a minute stands for these pages, and the states above it stand for that.
