@@ -59,7 +59,7 @@ pub use show::{Shown, ShownGroup, ShownPage, ShownState, ShownValues};
 use state::Leaves;
 #[doc(hidden)]
 pub use state::rewritten_state;
-pub use sweep::{Depth, Swept};
+pub use sweep::{Depth, Republished, Swept};
 use tasks::{Task, Tasks};
 use totals::Totals;
 pub use trace::{Below, StateValue};

@@ -61,7 +61,7 @@ impl Folder {
         let above: BTreeSet<WindowKey> = origins.flat_map(|origin| windows_above(snapshot, origin)).collect();
         for window in above {
             let leaves = fold.fold_parent(window, &Versions::new()).await?;
-            swept.add(self.compare(snapshot, window, leaves, |_| true, now, deadline).await?);
+            swept.add_window(self.compare(snapshot, window, leaves, |_| true, now, deadline).await?);
         }
         Ok(swept)
     }

@@ -30,8 +30,23 @@ pub struct Swept {
     pub refused: BTreeMap<SnapshotItem, String>,
 }
 
+/// What was written where the snapshots of a window aren't what its state says.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Republished {
+    /// The snapshots that were wrong and have been written.
+    pub repaired: BTreeSet<SnapshotItem>,
+    /// The snapshots that are wrong and stay so, because DynamoDB refuses them, with the reason.
+    pub refused: BTreeMap<SnapshotItem, String>,
+}
+
 impl Swept {
-    /// Adds what the sweep of another minute or window did.
+    /// Adds what was written for a window.
+    pub(super) fn add_window(&mut self, Republished { repaired, refused }: Republished) {
+        self.repaired += repaired.len();
+        self.refused.extend(refused);
+    }
+
+    /// Adds what the sweep of another minute did.
     pub fn add(&mut self, other: Swept) {
         self.pages += other.pages;
         self.repaired += other.repaired;
@@ -91,16 +106,33 @@ impl Folder {
                     false => fold.fold_parent(window, &Versions::new()).await?,
                 };
                 let is_compared = |key: &GroupKey| is_whole || groups.contains(key);
-                swept.add(self.compare(snapshot, window, leaves, is_compared, now, deadline).await?);
+                swept.add_window(self.compare(snapshot, window, leaves, is_compared, now, deadline).await?);
             }
         }
         for (piece, groups) in origins {
             for window in windows_above(snapshot, piece) {
                 let leaves = fold.stored(window).await?;
-                swept.add(self.compare(snapshot, window, leaves, |key| groups.contains(key), now, deadline).await?);
+                swept.add_window(
+                    self.compare(snapshot, window, leaves, |key| groups.contains(key), now, deadline).await?,
+                );
             }
         }
         Ok(swept)
+    }
+
+    /// Writes the snapshots of a window that aren't what its state says.
+    ///
+    /// # Errors
+    /// As for [`Folder::sweep`].
+    pub async fn republish(
+        &self,
+        snapshot: &Snapshot,
+        window: WindowKey,
+        now: Timestamp,
+        deadline: Option<Instant>,
+    ) -> Result<Republished, Error> {
+        let leaves = self.fold_with(snapshot, Mode::Usual, deadline).stored(window).await?;
+        self.compare(snapshot, window, leaves, |_| true, now, deadline).await
     }
 
     /// Compares the snapshots of these groups of a window with its state, and writes those that differ.
@@ -112,7 +144,7 @@ impl Folder {
         is_compared: impl Fn(&GroupKey) -> bool,
         now: Timestamp,
         deadline: Option<Instant>,
-    ) -> Result<Swept, Error> {
+    ) -> Result<Republished, Error> {
         let keys = leaves.values().flat_map(|state| state.totals.keys()).filter(|key| is_compared(key));
         let keys: Vec<_> = keys.cloned().collect();
         for state in leaves.values() {
@@ -123,7 +155,7 @@ impl Folder {
         let windows = Windows::from([(window, Ok(leaves))]);
         let tasks = keys.into_iter().map(|key| Task { window, key });
         let publications: Vec<_> = tasks.filter_map(|task| task.publication(snapshot, &windows, now)).collect();
-        let mut swept = Swept::default();
+        let mut republished = Republished::default();
         for chunk in publications.chunks(self.concurrency.max(1)) {
             let writes = chunk.iter().map(|publication| async {
                 let stored = self.usage.compare(snapshot, publication, deadline).await?;
@@ -136,15 +168,16 @@ impl Folder {
             });
             for (publication, is_repaired) in chunk.iter().zip(futures::future::join_all(writes).await) {
                 match is_repaired {
-                    Ok(is_repaired) => swept.repaired += usize::from(is_repaired),
+                    Ok(true) => drop(republished.repaired.insert(publication.item.clone())),
+                    Ok(false) => {}
                     Err(error) if error.kind == ErrorKind::Poison => {
-                        swept.refused.insert(publication.item.clone(), error.message);
+                        republished.refused.insert(publication.item.clone(), error.message);
                     }
                     Err(error) => return Err(error),
                 }
             }
         }
-        Ok(swept)
+        Ok(republished)
     }
 }
 

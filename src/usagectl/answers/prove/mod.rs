@@ -147,7 +147,7 @@ async fn history(ledger: &Open, options: &Options) -> anyhow::Result<Done> {
 
 async fn prove(ledger: &Open, options: &Options, window: WindowKey, now: Timestamp) -> anyhow::Result<Proof> {
     let cells = read(ledger, options, window, now).await?;
-    let archive = compare_archive(&ledger.deployment, options, window, &cells).await?;
+    let archive = compare_archive(&ledger.deployment, options, window, &cells, now).await?;
     let (wrong_snapshots, wrong_states) = differences(&ledger.snapshot, &cells);
     Ok(Proof { window, cells, wrong_snapshots, wrong_states, archive })
 }
@@ -179,6 +179,9 @@ async fn read(ledger: &Open, options: &Options, window: WindowKey, now: Timestam
     let snapshots = cells::read_snapshots(&counting, &client, &windows).await?;
     let mut cells = cells::read(ledger, window, &windows, now).await?;
     cells.snapshots = snapshots;
+    let has_expired = |window: &WindowKey| window.span().is_some_and(|span| ledger.snapshot.has_expired(span, now));
+    let counted = cells.states.keys().chain(cells.snapshots.keys()).map(|cell| cell.window);
+    cells.expired_windows = counted.filter(has_expired).collect();
     Ok(cells)
 }
 
@@ -194,7 +197,7 @@ fn differences(snapshot: &Snapshot, cells: &Cells) -> (Vec<Difference>, Vec<Diff
             state: of(&cells.states),
             pages: of(&cells.pages),
         };
-        if difference.snapshot != difference.state {
+        if difference.snapshot != difference.state && !cells.expired_windows.contains(&cell.window) {
             snapshots.push(difference.clone());
         }
         // What isn't a sum doesn't add up.
@@ -211,6 +214,7 @@ async fn compare_archive(
     options: &Options,
     window: WindowKey,
     cells: &Cells,
+    now: Timestamp,
 ) -> anyhow::Result<Archive> {
     let config = deployment.variables(options).await.with_metrics_sink("none").config()?;
     let Some(archive) = &config.archive else {
@@ -225,6 +229,7 @@ async fn compare_archive(
         unsettled: None,
         unfolded_pages: 0,
         period: Some(&period),
+        now,
     };
     let progress = console::spinner("snapshots and files read");
     let compared = reconcile::prove(&site, &cells.records, &|| progress.inc(1)).await;
