@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::{AlertDestination, ArchivePlace, Freshness, MetricsConfig, Quarantine, Sink, Tables, VARIABLES};
 use crate::archive::{Codec, UnitLength};
-use crate::ledger::MAX_BUCKETS;
 use crate::pipeline::{Folder, Pipeline, check_prefix, shipped, shipped_names};
 use crate::time::Timestamp;
 use crate::usage::Segment;
@@ -87,8 +86,7 @@ impl EnvReader<'_> {
     pub(super) fn tables(&mut self, pipeline: &Pipeline, horizon_days: i64) -> Option<Tables> {
         let usage = self.required("USAGE_TABLE", "the pipeline counts, so its snapshots need a table");
         let ledger = self.required("LEDGER_TABLE", "the pipeline counts, so its ledger needs a table");
-        let (buckets, epoch) =
-            (self.number("LEDGER_BUCKETS", 1, MAX_BUCKETS.into()), self.number("FOLD_EPOCH", 0, 65_535));
+        let (buckets, epoch) = (self.number("LEDGER_BUCKETS", 1, 256), self.number("FOLD_EPOCH", 0, 65_535));
         let id_bytes = self.number("RECORD_ID_BYTES", 8, 16);
         let freshness = self.freshness();
         let count_from = self.count_from(pipeline);
