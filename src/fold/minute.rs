@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::distinct::Minute;
 use super::engine::{Attempts, Fold, Mode};
-use super::state::{Leaves, Listed};
+use super::state::{Leaves, Listed, used_buckets};
 use super::write::Written;
 use crate::error::Error;
 use crate::ledger::{PageRef, WindowKey};
@@ -34,16 +34,20 @@ impl Fold<'_> {
         let mut attempts = Attempts::new(self.deadline);
         loop {
             let known = noticed.iter().map(|page| page.bucket + 1).chain([self.ledger.buckets]).max().unwrap_or(1);
-            let states = async { self.parts(&self.ledger.states(window, self.deadline).await?) };
-            let (read, pages) = tokio::join!(states, self.pages(minute, 0..known));
-            let (Some(read), mut pages) = (read?, pages?) else {
+            let states = self.ledger.states(window, self.deadline);
+            let (states, pages) = tokio::join!(states, self.ledger.pages(minute, 0..known, self.deadline));
+            let (states, mut pages) = (states?, pages?);
+            let Some(read) = self.parts(&states)? else {
                 attempts.lacks(|| format!("read the state {window}: half of it is missing")).await?;
                 continue;
             };
             let binding = read.leaves.values().filter(|_| self.mode != Mode::Forget);
             let listed: BTreeSet<PageRef> = binding.flat_map(|state| state.listed.pages()).copied().collect();
-            let used = listed.iter().map(|page| page.bucket + 1).max().unwrap_or(0);
-            pages.extend(self.pages(minute, known..used).await?);
+            // What a part said that is written anew isn't known any more, but its pages are.
+            let of_leaves =
+                read.leaves.values().flat_map(|state| state.listed.pages()).map(|page| page.bucket + 1).max();
+            let used = if read.anew.is_empty() { of_leaves.unwrap_or(0) } else { used_buckets(&states) };
+            pages.extend(self.ledger.pages(minute, known..used, self.deadline).await?);
             let names: BTreeSet<PageRef> = pages.iter().map(|page| page.reference).collect();
             // Rule R: never write a state from a reading that lacks what is known to exist.
             if let Some(PageRef { bucket, name }) = listed.union(noticed).find(|page| !names.contains(page)) {
@@ -67,15 +71,5 @@ impl Fold<'_> {
                 Written::Again => attempts.again(|| format!("write the state {window}: others write it, too")).await?,
             }
         }
-    }
-
-    /// The pages of a minute in these buckets.
-    pub(super) async fn pages(
-        &self,
-        minute: Segment,
-        buckets: std::ops::Range<u32>,
-    ) -> Result<Vec<crate::ledger::ReadPage>, Error> {
-        let reads: Vec<_> = buckets.map(|bucket| self.ledger.pages(minute, bucket, self.deadline)).collect();
-        Ok(futures::future::try_join_all(reads).await?.into_iter().flatten().collect())
     }
 }

@@ -22,6 +22,7 @@ mod rebuild;
 mod records;
 mod recount;
 mod restore;
+mod searched;
 mod show;
 mod state;
 mod sweep;
@@ -59,7 +60,7 @@ pub use show::{Shown, ShownGroup, ShownPage, ShownState, ShownValues};
 use state::Leaves;
 #[doc(hidden)]
 pub use state::rewritten_state;
-pub use sweep::{Depth, MIN_BUCKETS, Swept};
+pub use sweep::{Depth, Republished, Swept};
 use tasks::{Task, Tasks};
 use totals::Totals;
 pub use trace::{Below, StateValue};

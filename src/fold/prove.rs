@@ -203,7 +203,7 @@ impl Fold<'_> {
         let window = WindowKey::minute(minute, self.ledger.zone);
         let listed: BTreeSet<PageRef> = state.values().flat_map(|leaf| leaf.listed.pages()).copied().collect();
         let used = listed.iter().map(|page| page.bucket + 1).max().unwrap_or(0);
-        let pages = self.pages(minute, 0..self.ledger.buckets.max(used)).await?;
+        let pages = self.ledger.pages(minute, 0..self.ledger.buckets.max(used), self.deadline).await?;
         let found: BTreeSet<PageRef> = pages.iter().map(|page| page.reference).collect();
         let mut proven = Proven { pages: pages.len(), ..Proven::default() };
         let page = |what| ProofDifference { window, what, group_hash: None };

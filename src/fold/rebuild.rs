@@ -9,7 +9,7 @@ use super::engine::Mode;
 use super::parent::{Versions, children, has, leaf, versions};
 use super::piece::pieces;
 use super::state::{Leaves, leaves};
-use super::sweep::{MIN_BUCKETS, Swept};
+use super::sweep::Swept;
 use super::tasks::{states_above, windows_above};
 use super::{Folder, WindowKey};
 use crate::error::Error;
@@ -32,12 +32,11 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Swept, Error> {
-        let folder = self.reading(MIN_BUCKETS);
-        let fold = folder.fold_with(snapshot, mode, deadline);
-        let pages: BTreeSet<PageRef> = fold.page_names(minute).await?.into_iter().collect();
-        let window = WindowKey::minute(minute, folder.ledger.zone);
-        let before = folder.states_to_replace(window, deadline).await?;
-        if mode != Mode::Forget && is_expiring(minute, folder.ledger.keep_days, now) {
+        let fold = self.fold_with(snapshot, mode, deadline);
+        let pages: BTreeSet<PageRef> = self.page_names(minute, deadline).await?.into_iter().collect();
+        let window = WindowKey::minute(minute, self.ledger.zone);
+        let before = self.states_to_replace(window, deadline).await?;
+        if mode != Mode::Forget && is_expiring(minute, self.ledger.keep_days, now) {
             let remedy = "rebuild later minutes only; `sweep --windows` publishes the states that are left";
             return Err(Error::config(format!("its pages may have expired; {remedy}")));
         }
@@ -57,12 +56,12 @@ impl Folder {
             done.insert(parent, fold.fold_parent(parent, &known).await?);
         }
         let mut swept = Swept { pages: pages.len(), ..Swept::default() };
-        let fold = folder.fold_with(snapshot, Mode::Usual, deadline);
+        let fold = self.fold_with(snapshot, Mode::Usual, deadline);
         let origins = pieces.into_iter().chain([window]);
         let above: BTreeSet<WindowKey> = origins.flat_map(|origin| windows_above(snapshot, origin)).collect();
         for window in above {
             let leaves = fold.fold_parent(window, &Versions::new()).await?;
-            swept.add(folder.compare(snapshot, window, leaves, |_| true, now, deadline).await?);
+            swept.add_window(self.compare(snapshot, window, leaves, |_| true, now, deadline).await?);
         }
         Ok(swept)
     }
@@ -85,9 +84,7 @@ impl Folder {
         let window = WindowKey::minute(minute, self.ledger.zone);
         let states = self.states_to_replace(window, deadline).await?;
         let listed: BTreeSet<PageRef> = states.values().flat_map(|state| state.listed.pages()).copied().collect();
-        let used = listed.iter().map(|page| page.bucket + 1).max().unwrap_or(0);
-        let folder = self.reading(MIN_BUCKETS.max(used));
-        let found = folder.fold_with(snapshot, Mode::Usual, deadline).page_names(minute).await?.into_iter().collect();
+        let found = self.page_names(minute, deadline).await?.into_iter().collect();
         let gone = listed.difference(&found);
         let mut missing: Vec<String> =
             gone.map(|PageRef { bucket, name }| format!("the page {bucket}/{name:016x} of {window}")).collect();

@@ -7,12 +7,13 @@ use tokio::time::Instant;
 use super::Folder;
 use super::distinct::Minute;
 use super::engine::Mode;
-use super::state::leaves;
-use super::sweep::MIN_BUCKETS;
+use super::searched::searched_buckets;
+use super::state::{leaves, used_buckets};
 use crate::decimal::Decimal;
 use crate::error::Error;
 use crate::ledger::{
-    Aggregate, Column, GroupKey, Measure, Measures, PageContent, PageGroup, PageKind, PageRef, ReadPage, WindowKey,
+    Aggregate, Column, GroupKey, Measure, Measures, PageContent, PageGroup, PageKind, PageRef, ReadPage, StateItem,
+    WindowKey,
 };
 use crate::record::RecordId;
 use crate::usage::{Cell, CounterKey, Segment};
@@ -110,17 +111,13 @@ impl Folder {
         deadline: Option<Instant>,
     ) -> Result<MinuteRecords, Error> {
         let wanted = which.group();
-        let listed = match &wanted {
-            None => None,
-            Some(key) => Some(self.listed(minute, key, deadline).await?),
+        let states = self.ledger.states(WindowKey::minute(minute, self.ledger.zone), deadline).await?;
+        let listed = wanted.as_ref().map(|key| listed(&states, key)).transpose()?;
+        let buckets = match which {
+            Pages::InUse => used_buckets(&states).max(self.ledger.buckets),
+            Pages::All | Pages::FoldedOf(..) => searched_buckets(&states, self.ledger.buckets),
         };
-        let used = match which {
-            Pages::InUse => self.used_buckets(minute, deadline).await?,
-            _ => listed.iter().flatten().map(|page| page.bucket + 1).max().unwrap_or(0).max(MIN_BUCKETS),
-        };
-        let buckets = self.ledger.buckets.max(used);
-        let reads: Vec<_> = (0..buckets).map(|bucket| self.ledger.pages(minute, bucket, deadline)).collect();
-        let pages: Vec<ReadPage> = futures::future::try_join_all(reads).await?.into_iter().flatten().collect();
+        let pages = self.ledger.pages(minute, 0..buckets, deadline).await?;
         let found: BTreeSet<PageRef> = pages.iter().map(|page| page.reference).collect();
         let gone = listed.iter().flatten().filter(|page| !found.contains(page)).copied().collect();
         let is_folded = |page: &ReadPage| listed.as_ref().is_none_or(|listed| listed.contains(&page.reference));
@@ -142,31 +139,18 @@ impl Folder {
         ids: &BTreeSet<u64>,
         deadline: Option<Instant>,
     ) -> Result<PageContent, Error> {
-        let buckets = self.ledger.buckets.max(MIN_BUCKETS);
-        let reads: Vec<_> = (0..buckets).map(|bucket| self.ledger.pages(minute, bucket, deadline)).collect();
-        let pages = futures::future::try_join_all(reads).await?.into_iter().flatten().collect();
+        let states = self.ledger.states(WindowKey::minute(minute, self.ledger.zone), deadline).await?;
+        let buckets = searched_buckets(&states, self.ledger.buckets);
+        let pages = self.ledger.pages(minute, 0..buckets, deadline).await?;
         Ok(Minute::new(pages).rows(ids))
     }
+}
 
-    /// How many buckets a minute has, as far as its state knows.
-    async fn used_buckets(&self, minute: Segment, deadline: Option<Instant>) -> Result<u32, Error> {
-        let items = self.ledger.states(WindowKey::minute(minute, self.ledger.zone), deadline).await?;
-        let read = leaves(&items, Mode::Usual)?.unwrap_or_default();
-        Ok(read.values().flat_map(|state| state.listed.pages()).map(|page| page.bucket + 1).max().unwrap_or(0))
-    }
-
-    /// The pages that the part of a minute's state with this group stands for.
-    async fn listed(
-        &self,
-        minute: Segment,
-        key: &GroupKey,
-        deadline: Option<Instant>,
-    ) -> Result<BTreeSet<PageRef>, Error> {
-        let items = self.ledger.states(WindowKey::minute(minute, self.ledger.zone), deadline).await?;
-        let read = leaves(&items, Mode::Usual)?.unwrap_or_default();
-        let state = read.iter().find(|(part, _)| key.is_in_part(part)).map(|(_, state)| state);
-        Ok(state.map(|state| state.listed.pages().copied().collect()).unwrap_or_default())
-    }
+/// The pages that the part of a minute's state with this group stands for.
+fn listed(states: &[StateItem], key: &GroupKey) -> Result<BTreeSet<PageRef>, Error> {
+    let read = leaves(states, Mode::Usual)?.unwrap_or_default();
+    let state = read.iter().find(|(part, _)| key.is_in_part(part)).map(|(_, state)| state);
+    Ok(state.map(|state| state.listed.pages().copied().collect()).unwrap_or_default())
 }
 
 impl Minute {

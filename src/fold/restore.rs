@@ -34,10 +34,10 @@ impl Folder {
         deadline: Option<Instant>,
     ) -> Result<Restored, Error> {
         let Some(span) = window.span() else { return Ok(Restored::Expired) };
-        let item = SnapshotItem::new(snapshot, key, span);
-        if item.expires_at.as_ref().is_some_and(|(_, at)| *at < now.seconds()) {
+        if snapshot.has_expired(span, now) {
             return Ok(Restored::Expired);
         }
+        let item = SnapshotItem::new(snapshot, key, span);
         let value = |(name, value): &(String, Recount)| {
             let measure = Measure { name: name.as_str().into(), aggregate: snapshot.aggregate(name) };
             (measure, value.value().clone())

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::engine::Mode;
 use super::raise::raised;
+use super::searched::searched_buckets;
 use super::state::{Listed, leaves};
 use super::totals::is_whole_group;
 use super::value::Value;
@@ -91,10 +92,9 @@ impl Folder {
             |page: &ReadPage| read.values().all(|state| state.listed.pages().any(|other| *other == page.reference));
         let mut shown = Shown::default();
         if window.level == Level::Minute {
-            for bucket in 0..self.ledger.buckets.max(super::sweep::MIN_BUCKETS) {
-                let pages = self.ledger.pages(Segment::at(window.start()), bucket, deadline).await?;
-                shown.pages.extend(pages.iter().map(|page| shown_page(page, listed(page))));
-            }
+            let buckets = searched_buckets(&items, self.ledger.buckets);
+            let pages = self.ledger.pages(Segment::at(window.start()), 0..buckets, deadline).await?;
+            shown.pages.extend(pages.iter().map(|page| shown_page(page, listed(page))));
         }
         for (part, state) in read.iter().filter(|(_, state)| state.version > 0) {
             let bytes =

@@ -6,7 +6,7 @@ use super::engine::Mode;
 use super::totals::Totals;
 use super::watch::Watches;
 use crate::error::Error;
-use crate::ledger::{Damaged, PageRef, Reader, StateItem, WindowKey, Writer, content_of};
+use crate::ledger::{Damaged, MAX_BUCKETS, PageRef, Reader, StateItem, WindowKey, Writer, content_of};
 use crate::window::Zone;
 
 /// The format of states without thresholds.
@@ -104,10 +104,7 @@ impl State {
     pub(super) fn read(version: u64, data: &[u8], zone: Zone) -> Result<State, Damaged> {
         let content = content_of(data)?;
         let mut reader = Reader::new(&content);
-        let format = reader.byte()?;
-        if !matches!(format, FORMAT | WITH_WATCHES) {
-            return Err(Damaged("a newer release wrote it: it has an unknown format"));
-        }
+        let format = format(&mut reader)?;
         let (listed, mut totals) = (Listed::read(&mut reader, zone)?, Totals::read(&mut reader)?);
         let mut watches = Watches::default();
         if format == WITH_WATCHES {
@@ -116,6 +113,12 @@ impl State {
         }
         if reader.is_at_end() { Ok(State { version, listed, totals, watches }) } else { Err(Damaged("it is too long")) }
     }
+}
+
+fn format(reader: &mut Reader<'_>) -> Result<u8, Damaged> {
+    let format = reader.byte()?;
+    let is_known = matches!(format, FORMAT | WITH_WATCHES);
+    is_known.then_some(format).ok_or(Damaged("a newer release wrote it: it has an unknown format"))
 }
 
 const PAGES: u8 = 0;
@@ -216,6 +219,26 @@ pub(super) fn leaves(items: &[StateItem], mode: Mode) -> Result<Option<Leaves>, 
         }
     }
     Ok(Some(leaves))
+}
+
+/// How many buckets have pages, as far as the state of a minute knows: as many as there can be if a part of it is damaged.
+///
+/// What a state lists needs no longer exist after a restore, or when it is forgotten; but pages that do exist in its buckets
+/// must be counted all the same.
+pub(super) fn used_buckets(items: &[StateItem]) -> u32 {
+    let used = |StateItem { window, data, .. }: &StateItem| {
+        let content = content_of(data.as_deref()?);
+        let listed = content.and_then(|content| {
+            let mut reader = Reader::new(&content);
+            format(&mut reader)?;
+            Listed::read(&mut reader, window.zone())
+        });
+        match listed {
+            Ok(listed) => listed.pages().map(|page| page.bucket.saturating_add(1).min(MAX_BUCKETS)).max(),
+            Err(_) => Some(MAX_BUCKETS),
+        }
+    };
+    items.iter().filter_map(used).max().unwrap_or(0)
 }
 
 /// Reads the content of a state and writes it again, for the fuzzer, which can't name a state.

@@ -19,10 +19,6 @@ use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
 use crate::usage::{Segment, SnapshotItem};
 
-/// Pages are looked for in this many buckets at least, whatever is configured now. A fold doesn't need to: it knows the
-/// buckets of its notices.
-pub const MIN_BUCKETS: u32 = 16;
-
 /// What a sweep did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Swept {
@@ -34,8 +30,23 @@ pub struct Swept {
     pub refused: BTreeMap<SnapshotItem, String>,
 }
 
+/// What was written where the snapshots of a window aren't what its state says.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Republished {
+    /// The snapshots that were wrong and have been written.
+    pub repaired: BTreeSet<SnapshotItem>,
+    /// The snapshots that are wrong and stay so, because DynamoDB refuses them, with the reason.
+    pub refused: BTreeMap<SnapshotItem, String>,
+}
+
 impl Swept {
-    /// Adds what the sweep of another minute or window did.
+    /// Adds what was written for a window.
+    pub(super) fn add_window(&mut self, Republished { repaired, refused }: Republished) {
+        self.repaired += repaired.len();
+        self.refused.extend(refused);
+    }
+
+    /// Adds what the sweep of another minute did.
     pub fn add(&mut self, other: Swept) {
         self.pages += other.pages;
         self.repaired += other.repaired;
@@ -56,13 +67,6 @@ pub enum Depth {
 }
 
 impl Folder {
-    /// The same, which looks for pages in this many buckets at least.
-    pub(super) fn reading(&self, buckets: u32) -> Folder {
-        let mut folder = self.clone();
-        folder.ledger.buckets = folder.ledger.buckets.max(buckets);
-        folder
-    }
-
     /// Sweeps a minute.
     ///
     /// # Errors
@@ -75,23 +79,22 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Swept, Error> {
-        let folder = self.reading(MIN_BUCKETS);
-        let fold = folder.fold_with(snapshot, Mode::Usual, deadline);
-        let pages: Vec<PageRef> = fold.page_names(minute).await?;
+        let fold = self.fold_with(snapshot, Mode::Usual, deadline);
+        let pages = self.page_names(minute, deadline).await?;
         let mut swept = Swept { pages: pages.len(), ..Swept::default() };
-        let is_expiring = is_expiring(minute, folder.ledger.keep_days, now);
+        let is_expiring = is_expiring(minute, self.ledger.keep_days, now);
         if !is_expiring && !fold.is_folded(snapshot, minute, &pages).await? {
             // Fails if the state lists pages that are gone.
             fold.fold_minute(minute, &pages.iter().copied().collect()).await?;
             let notices: Vec<Notice> = pages.iter().map(|page| Notice { minute, page: *page }).collect();
-            let folded = folder.fold(snapshot, &notices, now, deadline).await?;
+            let folded = self.fold(snapshot, &notices, now, deadline).await?;
             swept.repaired += folded.snapshots;
             swept.refused.extend(folded.unpublished.into_iter().map(|(item, error)| (item, error.message)));
             if let Some(error) = folded.error {
                 return Err(error);
             }
         }
-        let own = WindowKey::minute(minute, folder.ledger.zone);
+        let own = WindowKey::minute(minute, self.ledger.zone);
         let mut origins = fold.origins(own, depth).await?;
         let groups = origins.remove(&own).unwrap_or_default();
         for window in windows_above(snapshot, own) {
@@ -103,16 +106,33 @@ impl Folder {
                     false => fold.fold_parent(window, &Versions::new()).await?,
                 };
                 let is_compared = |key: &GroupKey| is_whole || groups.contains(key);
-                swept.add(folder.compare(snapshot, window, leaves, is_compared, now, deadline).await?);
+                swept.add_window(self.compare(snapshot, window, leaves, is_compared, now, deadline).await?);
             }
         }
         for (piece, groups) in origins {
             for window in windows_above(snapshot, piece) {
                 let leaves = fold.stored(window).await?;
-                swept.add(folder.compare(snapshot, window, leaves, |key| groups.contains(key), now, deadline).await?);
+                swept.add_window(
+                    self.compare(snapshot, window, leaves, |key| groups.contains(key), now, deadline).await?,
+                );
             }
         }
         Ok(swept)
+    }
+
+    /// Writes the snapshots of a window that aren't what its state says.
+    ///
+    /// # Errors
+    /// As for [`Folder::sweep`].
+    pub async fn republish(
+        &self,
+        snapshot: &Snapshot,
+        window: WindowKey,
+        now: Timestamp,
+        deadline: Option<Instant>,
+    ) -> Result<Republished, Error> {
+        let leaves = self.fold_with(snapshot, Mode::Usual, deadline).stored(window).await?;
+        self.compare(snapshot, window, leaves, |_| true, now, deadline).await
     }
 
     /// Compares the snapshots of these groups of a window with its state, and writes those that differ.
@@ -124,7 +144,7 @@ impl Folder {
         is_compared: impl Fn(&GroupKey) -> bool,
         now: Timestamp,
         deadline: Option<Instant>,
-    ) -> Result<Swept, Error> {
+    ) -> Result<Republished, Error> {
         let keys = leaves.values().flat_map(|state| state.totals.keys()).filter(|key| is_compared(key));
         let keys: Vec<_> = keys.cloned().collect();
         for state in leaves.values() {
@@ -135,7 +155,7 @@ impl Folder {
         let windows = Windows::from([(window, Ok(leaves))]);
         let tasks = keys.into_iter().map(|key| Task { window, key });
         let publications: Vec<_> = tasks.filter_map(|task| task.publication(snapshot, &windows, now)).collect();
-        let mut swept = Swept::default();
+        let mut republished = Republished::default();
         for chunk in publications.chunks(self.concurrency.max(1)) {
             let writes = chunk.iter().map(|publication| async {
                 let stored = self.usage.compare(snapshot, publication, deadline).await?;
@@ -148,15 +168,16 @@ impl Folder {
             });
             for (publication, is_repaired) in chunk.iter().zip(futures::future::join_all(writes).await) {
                 match is_repaired {
-                    Ok(is_repaired) => swept.repaired += usize::from(is_repaired),
+                    Ok(true) => drop(republished.repaired.insert(publication.item.clone())),
+                    Ok(false) => {}
                     Err(error) if error.kind == ErrorKind::Poison => {
-                        swept.refused.insert(publication.item.clone(), error.message);
+                        republished.refused.insert(publication.item.clone(), error.message);
                     }
                     Err(error) => return Err(error),
                 }
             }
         }
-        Ok(swept)
+        Ok(republished)
     }
 }
 
@@ -190,11 +211,6 @@ impl Fold<'_> {
             }
         }
         Ok(found)
-    }
-
-    pub(super) async fn page_names(&self, minute: Segment) -> Result<Vec<PageRef>, Error> {
-        let names = (0..self.ledger.buckets).map(|bucket| self.ledger.page_names(minute, bucket, self.deadline));
-        Ok(futures::future::try_join_all(names).await?.into_iter().flatten().collect())
     }
 
     /// The parts of a state that need no write, or say nothing yet. `None` if a split wasn't completed.

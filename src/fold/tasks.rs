@@ -116,10 +116,10 @@ impl Task {
         let leaves: &Leaves = windows.get(&self.window)?.as_ref().ok()?;
         let (_, state) = leaves.iter().find(|(part, _)| self.key.is_in_part(part))?;
         let span = self.window.span()?;
-        let item = SnapshotItem::new(snapshot, &self.key.counter_key().ok()?, span);
-        if item.expires_at.as_ref().is_some_and(|(_, at)| *at < now.seconds()) {
+        if snapshot.has_expired(span, now) {
             return None;
         }
+        let item = SnapshotItem::new(snapshot, &self.key.counter_key().ok()?, span);
         let values = state.totals.group(&self.key)?.map(|(measure, value)| (measure.clone(), value.clone())).collect();
         let is_closed = snapshot.closes_at(span).is_some_and(|closes_at| closes_at <= now.seconds());
         Some(Publication { item, version: state.version, values, restated_at: is_closed.then_some(now) })

@@ -23,8 +23,8 @@ pub use moment::{read_moment, write_moment};
 pub use page::{Column, Page, PageContent, PageGroup, PageKind, pages};
 pub(crate) use table::page_name;
 pub use table::{
-    ALERTS, AlertItem, Audit, CUT, CUTS, DEFINITIONS, LedgerTable, PAGES, PageRef, ReadPage, Registered, STATES,
-    StateItem, Swap,
+    ALERTS, AlertItem, Audit, CUT, CUTS, DEFINITIONS, LedgerTable, MAX_BUCKETS, PAGES, PageRef, ReadPage, Registered,
+    STATES, StateItem, Swap,
 };
 pub use window_key::{Level, WindowKey, is_expiring};
 pub use wire::{Damaged, Reader, Writer};

@@ -10,6 +10,7 @@ mod states;
 mod swap;
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -106,6 +107,9 @@ const KIND: &str = "kind";
 const AUTHOR: &str = "author";
 const REASON: &str = "reason";
 
+/// The most buckets that there can be: the bucket of a page follows from the first byte of its name.
+pub const MAX_BUCKETS: u32 = 256;
+
 /// The prefix of the keys of pages.
 pub const PAGES: &str = "p#";
 /// The prefix of the keys of states.
@@ -159,11 +163,21 @@ impl LedgerTable {
         u32::from(first) % self.buckets.max(1)
     }
 
-    /// The pages of a minute in one bucket.
+    /// The pages of a minute in these buckets.
     ///
     /// # Errors
     /// If the table can't be read, or if a page is damaged or was written by a newer release.
-    pub async fn pages(&self, minute: Segment, bucket: u32, deadline: Option<Instant>) -> Result<Vec<ReadPage>, Error> {
+    pub async fn pages(
+        &self,
+        minute: Segment,
+        buckets: Range<u32>,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<ReadPage>, Error> {
+        let reads: Vec<_> = buckets.map(|bucket| self.pages_of(minute, bucket, deadline)).collect();
+        Ok(futures::future::try_join_all(reads).await?.into_iter().flatten().collect())
+    }
+
+    async fn pages_of(&self, minute: Segment, bucket: u32, deadline: Option<Instant>) -> Result<Vec<ReadPage>, Error> {
         let key = self.page_partition(minute, bucket);
         let items = self.query(&key, SortKeys::All, deadline).await?;
         let damaged = |name: &str, what: &dyn std::fmt::Display| {
@@ -190,19 +204,22 @@ impl LedgerTable {
         Ok(pages)
     }
 
-    /// The names of the pages of a minute in one bucket.
+    /// The names of the pages of a minute in these buckets.
     ///
     /// # Errors
     /// If the table can't be read.
     pub async fn page_names(
         &self,
         minute: Segment,
-        bucket: u32,
+        buckets: Range<u32>,
         deadline: Option<Instant>,
     ) -> Result<Vec<PageRef>, Error> {
-        let items = self.query(&self.page_partition(minute, bucket), SortKeys::All, deadline).await?;
-        let name = |item: &Item| page_name(item.get(SORT_KEY)?.as_s().ok()?);
-        Ok(items.iter().filter_map(name).map(|name| PageRef { bucket, name }).collect())
+        let names = async |bucket: u32| {
+            let items = self.query(&self.page_partition(minute, bucket), SortKeys::All, deadline).await?;
+            let name = |item: &Item| page_name(item.get(SORT_KEY)?.as_s().ok()?);
+            Ok::<_, Error>(items.iter().filter_map(name).map(|name| PageRef { bucket, name }).collect::<Vec<_>>())
+        };
+        Ok(futures::future::try_join_all(buckets.map(names)).await?.into_iter().flatten().collect())
     }
 
     /// All items with this partition key and these sort keys.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::template::Template;
 use super::{Aggregate, Alert, Closing, Quantile, TimeToLive};
-use crate::window::{Window, Zone};
+use crate::time::{DAY_SECONDS, Timestamp};
+use crate::window::{Span, Window, Zone};
 
 /// The attribute of a snapshot that holds the version of the state that it was written from, as 8 bytes.
 pub const VERSION_ATTRIBUTE: &str = "usage_version";
@@ -77,6 +78,17 @@ impl Snapshot {
     /// What is appended to the sort key.
     pub fn suffix(&self, window: Window) -> &str {
         self.suffixes.get(&window).map_or("", String::as_str)
+    }
+
+    /// When the snapshots of a window expire, in seconds since the epoch, if they do.
+    pub fn expires_at(&self, span: Span) -> Option<i64> {
+        let (_, days) = self.time_to_live.as_ref()?.days.iter().find(|(window, _)| *window == span.window)?;
+        Some(span.end() + days * DAY_SECONDS)
+    }
+
+    /// Whether the snapshots of a window have expired. Nobody writes them any more, and DynamoDB deletes them within a few days.
+    pub fn has_expired(&self, span: Span, now: Timestamp) -> bool {
+        self.expires_at(span).is_some_and(|at| at < now.seconds())
     }
 
     /// How a measure combines the values of records.

@@ -8,7 +8,6 @@ use super::key::CounterKey;
 use crate::pipeline::template::Template;
 use crate::pipeline::{PARTITION_KEY_BYTES, SORT_KEY_BYTES, Snapshot, WINDOW_VARIABLES};
 use crate::record::{Code, Fault};
-use crate::time::DAY_SECONDS;
 use crate::time::Timestamp;
 use crate::window::{Span, Window};
 
@@ -28,10 +27,8 @@ impl SnapshotItem {
     pub fn new(snapshot: &Snapshot, key: &CounterKey, span: Span) -> SnapshotItem {
         let values = Values::new(snapshot, key, span);
         let render = |(name, template): &(String, Template)| (name.clone(), values.render(template));
-        let expires_at = snapshot.time_to_live.as_ref().and_then(|ttl| {
-            let (_, days) = ttl.days.iter().find(|(window, _)| *window == span.window)?;
-            Some((ttl.attribute.clone(), span.end() + days * DAY_SECONDS))
-        });
+        let attribute = snapshot.time_to_live.as_ref().map(|ttl| ttl.attribute.clone());
+        let expires_at = attribute.zip(snapshot.expires_at(span));
         SnapshotItem {
             key: values.keys().map(|(name, text)| (name.to_owned(), text)).collect(),
             attributes: snapshot.attributes.iter().map(render).collect(),

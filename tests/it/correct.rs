@@ -181,7 +181,7 @@ fn ledger(services: &Services) -> LedgerTable {
 async fn stored(ledger: &LedgerTable) -> (Vec<PageContent>, Vec<Registered>) {
     let mut pages = Vec::new();
     for minute in [Segment::at(recent()), Segment::at(recent() + 60)] {
-        let read = ledger.pages(minute, 0, None).await.unwrap();
+        let read = ledger.pages(minute, 0..1, None).await.unwrap();
         pages.extend(read.into_iter().filter(|page| page.kind == PageKind::Usage).map(|page| page.content));
     }
     (pages, ledger.registered(None).await.unwrap())

@@ -185,7 +185,7 @@ async fn corrections_are_rows_of_their_own_unless_they_were_taken_back() {
         zone: Zone::UTC,
     };
     let minute = Segment::parse("2026-09-17T13:27").unwrap();
-    let counted = ledger.pages(minute, 0, None).await.unwrap();
+    let counted = ledger.pages(minute, 0..1, None).await.unwrap();
     let [page] = counted.as_slice() else { panic!("{counted:?}") };
     // Two corrections of 1 and 2, of which the second is taken back.
     for (id, reason) in [(1, "Ticket 41"), (2, "Ticket 42")] {

@@ -17,13 +17,18 @@ fn day() -> String {
     minute_of(recent())[..10].to_owned()
 }
 
-/// Adds 1 to the amount of the month's snapshot.
+/// Sets the amount of the month's snapshot to 201.
 async fn falsify(fixture: &Fixture) {
+    change(fixture, "month", &[("amount", AttributeValue::N("201".to_owned()))]).await;
+}
+
+/// Changes attributes of the snapshot of a window.
+async fn change(fixture: &Fixture, window: &str, attributes: &[(&str, AttributeValue)]) {
     let services = Services::start(Some(&fixture.0.path().join(".usage"))).unwrap();
     let client = services.dynamodb_client(&sdk_config(None));
     let items = client.scan().table_name("orders-usage").send().await.unwrap().items.unwrap_or_default();
-    let mut item = items.into_iter().find(|item| item["window"].as_s().unwrap() == "month").unwrap();
-    item.insert("amount".to_owned(), AttributeValue::N("201".to_owned()));
+    let mut item = items.into_iter().find(|item| item["window"].as_s().unwrap() == window).unwrap();
+    item.extend(attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     client.put_item().table_name("orders-usage").set_item(Some(item)).send().await.unwrap();
 }
 
@@ -143,6 +148,64 @@ async fn a_repair_that_dynamodb_refuses_fails_and_names_the_snapshot() {
         ["0 snapshots written again from the ledger", "DynamoDB refuses the snapshot pk=", "dynamodb:UpdateItem"];
     assert!(expected.iter().all(|text| repaired.stdout.contains(text)), "{repaired:?}");
     assert_eq!(prove(&fixture, window).0, Some(1));
+    assert_eq!(fixture.run(&["prove", "--history", "--local"]).stdout, "no repairs found\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_that_writes_nothing_fails_and_leaves_no_audit_entry() {
+    let fixture = counted();
+    let later = AttributeValue::B(vec![0, 1, 0, 0, 0, 0, 0, 1].into());
+    change(&fixture, "month", &[("amount", AttributeValue::N("201".to_owned())), ("usage_version", later)]).await;
+    let repaired = fixture.run(&["prove", &day()[..7], "--local", "--repair", "--author", "ann"]);
+    let expected = "0 snapshots written again from the ledger; 1 counter left alone: changed meanwhile";
+    assert!(repaired.code == Some(1) && repaired.stdout.contains(expected), "{repaired:?}");
+    assert_eq!(fixture.run(&["prove", "--history", "--local"]).stdout, "no repairs found\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshots_that_have_expired_are_not_compared_and_not_repaired() {
+    let fixture = Fixture::new();
+    let keep = |days: &str| fixture.write_orders(|text| text.replace("hour_days = 90", &format!("hour_days = {days}")));
+    let run = |arguments: &[&str]| fixture.run(&[&["--pipeline-dir", "orders"], arguments].concat());
+    let prove = |window: &str| -> (Option<i32>, Value) {
+        let run = run(&["prove", window, "--local", "--json"]);
+        (run.code, serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}")))
+    };
+    let second = recent() - 3 * 86_400;
+    let at = minute_of(second);
+    let (day, hour) = (&at[..10], &at[..13]);
+    fixture.write("event.json", &event(&[order_at(1, "10", second)]));
+    keep("1");
+    let counted = run(&["invoke", "event.json"]);
+    assert_eq!(counted.code, Some(0), "{counted:?}");
+    for window in [day, hour] {
+        let (code, proof) = prove(window);
+        let expired = [&proof["expired_windows"], &proof["archive"]["report"]["counted"]["expired_windows"]];
+        assert_eq!((code, &proof["agrees"], expired), (Some(0), &json!(true), [&json!(1); 2]), "{proof:#}");
+        assert_eq!(proof["wrong_state_count"], json!(0), "{proof:#}");
+    }
+    let text = run(&["prove", day, "--local", "--repair", "--author", "ann"]);
+    assert!(text.code == Some(0) && !text.stdout.contains("written again"), "{text:?}");
+    let expected = [
+        "snapshots = ledger, as far as snapshots haven't expired",
+        "1 window whose snapshots have expired: only states and pages compared",
+        "1 window not compared: the snapshots have expired",
+    ];
+    assert!(expected.iter().all(|line| text.stdout.contains(line)), "{text:?}");
+    assert_eq!(run(&["prove", "--history", "--local"]).stdout, "no repairs found\n");
+    let reconciled = run(&["reconcile", "--archive"]);
+    assert!(reconciled.code == Some(0) && reconciled.stdout.contains(expected[2]), "{reconciled:?}");
+
+    // DynamoDB hasn't deleted it yet, and nobody writes it any more.
+    keep("90");
+    assert_eq!(run(&["ledger", "sweep", &at, "--windows", "--local"]).code, Some(0));
+    change(&fixture, "hour", &[("amount", AttributeValue::N("201".to_owned()))]).await;
+    let (code, proof) = prove(hour);
+    assert_eq!((code, &proof["wrong_snapshot_count"], &proof["expired_windows"]), (Some(1), &json!(1), &json!(0)));
+    keep("1");
+    let (code, proof) = prove(hour);
+    assert_eq!((code, &proof["wrong_snapshot_count"], &proof["expired_windows"]), (Some(0), &json!(0), &json!(1)));
+    assert_eq!(run(&["reconcile", "--archive"]).code, Some(0));
 }
 
 /// The stream lost a change from 10 to 15.

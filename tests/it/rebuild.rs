@@ -226,6 +226,23 @@ async fn a_snapshot_whose_pages_have_expired_is_rebuilt_exactly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_has_expired_is_left_alone_and_not_in_the_audit_entry() {
+    let old = Old::filled("rebuild-expired").await;
+    old.expire().await;
+    old.delete(1, "2024-03-14").await;
+    old.delete(1, "2024-03-14T10").await;
+    let expiring = "[snapshot]\ntime_to_live = { attribute = \"ttl\", hour_days = 7 }";
+    let pipeline = PIPELINE.replacen("[snapshot]", expiring, 1);
+    std::fs::write(old.fixture.0.path().join("stock/pipeline.toml"), pipeline).unwrap();
+    let (code, rebuilt) = old.rebuild("2024-03-14", &[]);
+    assert_eq!((code, windows(&rebuilt["rebuilt"])), (Some(1), vec![("1", "2024-03-14")]), "{rebuilt:#}");
+    assert_eq!(windows(&rebuilt["left"]), [("1", "2024-03-14T10")], "{rebuilt:#}");
+    assert_eq!(rebuilt["left"][0]["reason"], json!("it has expired"));
+    let history = old.run(&["prove", "--history"]).stdout;
+    assert!(history.contains("  2024-03-14 1 stock") && !history.contains("2024-03-14T10"), "{history}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_with_missing_rows_is_named_and_left_alone() {
     let old = Old::filled("rebuild-left").await;
     let before = old.snapshots(1).await;

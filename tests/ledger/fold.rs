@@ -1,12 +1,14 @@
 //! What a fold does, step by step.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::emulators::{Fault, FaultPlan};
 use usage_aggregator::error::ErrorKind;
 use usage_aggregator::fold::{Depth, Mode, Swept};
+use usage_aggregator::ledger::PageRef;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
 
-use crate::place::{MINUTE, Place, groups, id, minute_of};
+use crate::place::{MINUTE, Place, groups, id, lowered, minute_of};
 
 #[tokio::test(start_paused = true)]
 async fn a_minute_counts_each_record_once() {
@@ -401,4 +403,40 @@ async fn pages_that_are_lost_for_good_can_be_forgotten() {
         matches!(missing.as_slice(), [one] if one.ends_with("of the state 2026-11-28T08:57/, which 2026-11-28T08 lists")),
         "{missing:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_page_that_is_gone_is_forgotten_however_many_buckets_are_configured() {
+    let (place, notices) = lowered().await;
+    let PageRef { bucket, name } = notices.iter().map(|notice| notice.page).find(|page| page.bucket > 16).unwrap();
+    place.delete("ledger", &format!("p#orders#2026-11-28T08:57#{bucket}"), &format!("{name:016x}"));
+    let now = Timestamp::from_seconds(MINUTE + 600).unwrap();
+    let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+    let missing = place.folder.missing(snapshot, minute_of(0), None).await.unwrap();
+    assert_eq!(missing, [format!("the page {bucket}/{name:016x} of 2026-11-28T08:57")]);
+    let rebuilt = place.folder.rebuild(snapshot, minute_of(0), Mode::Forget, now, None).await.unwrap();
+    assert_eq!((rebuilt.pages, place.month("a")), (79, (79, 79)));
+    assert!(place.folder.missing(snapshot, minute_of(0), None).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_does_not_bind_is_written_again_from_all_buckets() {
+    let now = Timestamp::from_seconds(MINUTE + 600).unwrap();
+    // The state of the minute is damaged, so that nobody knows the buckets that it listed.
+    let (place, _) = lowered().await;
+    let mut state = place.state("2026-11-28T08:57");
+    state.insert("data".to_owned(), AttributeValue::B(vec![0, 0, 0].into()));
+    place.folder.ledger.client.put_item().table_name("ledger").set_item(Some(state)).send().await.unwrap();
+    let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+    let rebuilt = place.folder.rebuild(snapshot, minute_of(0), Mode::Rebuild, now, None).await.unwrap();
+    assert_eq!((rebuilt.pages, place.month("a")), (80, (80, 80)));
+
+    // The ledger was restored, and what its states list may be missing.
+    let (mut place, notices) = lowered().await;
+    place.folder.epoch = 1;
+    let first: Vec<_> = notices.into_iter().filter(|notice| notice.page.bucket == 0).take(1).collect();
+    assert_eq!((place.fold(&first).await.settled, place.month("a")), (1, (80, 80)));
+    place.folder.epoch = 2;
+    let swept = place.folder.sweep(place.pipeline.snapshot.as_ref().unwrap(), minute_of(0), Depth::Minute, now, None);
+    assert_eq!((swept.await.unwrap().pages, place.month("a")), (80, (80, 80)));
 }

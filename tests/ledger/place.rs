@@ -276,6 +276,20 @@ pub fn items(database: &Database, table: &str) -> Vec<Item> {
     }
 }
 
+/// The pages of 80 records of "a", each of 1 cent, which were folded while 64 buckets were configured; now it is one.
+pub async fn lowered() -> (Place, Vec<Notice>) {
+    let mut place = Place::new();
+    place.folder.ledger.buckets = 64;
+    let mut notices = Vec::new();
+    for number in 0..80 {
+        notices.extend(place.append(&[(number, "a", 0, 1)], 1).await);
+    }
+    assert_eq!(place.fold(&notices).await.settled, 80);
+    assert!(notices.iter().any(|notice| notice.page.bucket > 16));
+    place.folder.ledger.buckets = 1;
+    (place, notices)
+}
+
 /// The orders, cents, and version of a snapshot.
 pub fn values(item: &Item) -> Values {
     let number = |name: &str| item.get(name).map_or("0".to_owned(), |value| value.as_n().unwrap().clone());

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use usage_aggregator::fold::{Notice, Pages, Shown};
-use usage_aggregator::ledger::{PageKind, WindowKey};
+use usage_aggregator::ledger::{PageKind, PageRef, WindowKey};
 use usage_aggregator::usage::CounterKey;
 use usage_aggregator::window::Zone;
 
-use crate::place::{Place, groups, id, minute_of, text};
+use crate::place::{Place, groups, id, lowered, minute_of, text};
 
 const HOUR: &str = "2026-11-28T08";
 const MONTH: &str = "2026-11";
@@ -86,6 +86,23 @@ async fn pages_in_use_are_in_the_buckets_that_are_configured_or_that_the_state_k
         let all = place.folder.records(minute_of(0), Pages::All, None).await.unwrap();
         assert_eq!(all.records.len(), 40, "{buckets} buckets");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_in_buckets_that_are_no_longer_configured_are_read() {
+    let (place, notices) = lowered().await;
+    let names = place.folder.page_names(minute_of(0), None).await.unwrap();
+    let expected: BTreeSet<PageRef> = notices.iter().map(|notice| notice.page).collect();
+    assert_eq!(names.into_iter().collect::<BTreeSet<_>>(), expected);
+    for which in [Pages::All, Pages::InUse, Pages::FoldedOf(&key("a"), None)] {
+        let found = place.folder.records(minute_of(0), which, None).await.unwrap();
+        assert_eq!((found.records.len(), found.gone.len(), found.unfolded.len()), (80, 0, 0), "{which:?}");
+    }
+    let ids: BTreeSet<u64> = (0..80).map(|number| id(number).short()).collect();
+    let content = place.folder.counted_rows(minute_of(0), &ids, None).await.unwrap();
+    assert_eq!(content.groups[0].ids.len(), 80);
+    let shown = place.folder.show(None, window("2026-11-28T08:57"), None).await.unwrap();
+    assert_eq!(shown.pages.iter().filter(|page| page.is_folded).count(), 80);
 }
 
 #[tokio::test(start_paused = true)]

@@ -162,6 +162,7 @@ impl Reconcile {
                 }),
                 unfolded_pages: unsettled.as_ref().map_or(0, |unsettled| unsettled.unfolded.records),
                 period: None,
+                now: event_source_mapping::now()?,
             };
             let report = reconcile::reconcile(&site, scope.truth, failures, watch).await;
             let report = report.map_err(unprovable_is_usage)?;

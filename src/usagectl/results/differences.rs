@@ -2,6 +2,7 @@
 
 use laptop::proof::reconcile::{Difference, LISTED_DIFFERENCES, Poison, Report};
 
+use crate::shell::console::counted;
 use crate::shell::numbers::whole;
 use crate::shell::table;
 use crate::shell::unsettled::{Origin, Unsettled};
@@ -24,6 +25,11 @@ pub fn text(pipeline: &str, report: &Report) -> String {
     if !report.skipped.is_empty() {
         let skipped = report.skipped.join(", ");
         lines.push(format!("measures not compared: {skipped}; the archive doesn't determine them"));
+    }
+    let expired = report.counted.map_or(0, |counted| counted.expired_windows);
+    if expired > 0 {
+        let windows = counted(usize::try_from(expired).unwrap_or(usize::MAX), "window");
+        lines.push(format!("{windows} not compared: the snapshots have expired"));
     }
     if let Some(indicators) = report.indicators {
         lines.push(format!(

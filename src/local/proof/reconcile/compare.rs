@@ -12,6 +12,7 @@ use super::recounts::Recounts;
 use super::report::Report;
 use super::truth::{self, Ledgers};
 use super::{Site, Truth, Unprovable, archive, indicators, provable, snapshots, waiting};
+use usage_aggregator::ledger::WindowKey;
 use usage_aggregator::pipeline::Pipeline;
 use usage_compact::steps::RowFields;
 
@@ -87,6 +88,10 @@ pub(super) async fn compare(
     }
     if let Some(period) = site.period {
         totals.keep_only(period)?;
+    }
+    if let Some(snapshot) = &site.pipeline.snapshot {
+        let span = |start: &str| WindowKey::parse(start, snapshot.zone).and_then(WindowKey::span);
+        totals.leave_out_expired(|start| span(start).is_some_and(|span| snapshot.has_expired(span, site.now)))?;
     }
     let poison_is_known = find_poison(site, failures, &believed, &mut totals).await?;
     report.waiting = waiting::find(&totals, site)?;

@@ -30,12 +30,15 @@ pub(super) struct ExpectedTotals {
     pending_records: HashMap<(String, String), u64>,
 }
 
+/// Counters that differ.
+pub(super) const DIFFERING: &str = "unsure = 0 AND expired = 0 AND expected IS NOT found";
+
 const SCHEMA: &str = "
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE counters (
     grp TEXT, window TEXT, start TEXT, measure TEXT, expected TEXT, found TEXT, unsure INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (grp, window, start, measure)) WITHOUT ROWID;
+    expired INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (grp, window, start, measure)) WITHOUT ROWID;
 CREATE TABLE recounts (
     grp TEXT, window TEXT, start TEXT, measure TEXT, value BLOB NOT NULL,
     PRIMARY KEY (grp, window, start, measure)) WITHOUT ROWID;
@@ -125,6 +128,16 @@ impl ExpectedTotals {
         let doubted = "UPDATE counters SET unsure = 1 WHERE (grp, window, start) IN (SELECT * FROM doubted)
                            OR (grp, '', '') IN (SELECT * FROM doubted)";
         self.connection.execute(doubted, [])?;
+        Ok(())
+    }
+
+    /// Excludes the counters of windows whose snapshots have expired from the comparison: they may be gone.
+    pub(super) fn leave_out_expired(&self, has_expired: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+        let mut statement = self.connection.prepare("SELECT DISTINCT start FROM counters")?;
+        let mut starts: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        starts.retain(|start| has_expired(start));
+        let expired = "UPDATE counters SET expired = 1 WHERE start IN (SELECT value FROM json_each(?1))";
+        self.connection.execute(expired, [serde_json::to_string(&starts)?])?;
         Ok(())
     }
 

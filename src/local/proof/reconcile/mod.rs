@@ -32,6 +32,7 @@ use continuity::Continuity;
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::{ArchivePlace, Tables};
 use usage_aggregator::pipeline::Pipeline;
+use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Zone;
 use usage_compact::steps::provable;
 
@@ -64,6 +65,8 @@ pub struct Site<'s> {
     pub unfolded_pages: u64,
     /// The only window to check against the archive; `None` for all.
     pub period: Option<&'s Period>,
+    /// When it is checked: snapshots that have expired by then aren't compared.
+    pub now: Timestamp,
 }
 
 impl Site<'_> {

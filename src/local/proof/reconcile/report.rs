@@ -4,7 +4,7 @@ use anyhow::Context;
 use rusqlite::{Connection, Row};
 use serde::Serialize;
 
-use super::expected_totals::ExpectedTotals;
+use super::expected_totals::{DIFFERING, ExpectedTotals};
 use super::indicators::Indicators;
 use super::waiting::{LACKING_COUNTER, MISSING_POISON, MISSING_ROW, Waiting};
 use super::windows;
@@ -46,7 +46,7 @@ pub struct Report {
 /// Records that add to counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counted {
-    /// How many records add to counters.
+    /// How many records add to counters that were checked.
     pub records: u64,
     /// How many of them have only counters that agree.
     pub agreeing_records: u64,
@@ -54,6 +54,8 @@ pub struct Counted {
     pub counters: u64,
     /// Counters that unsure records may have added to, which aren't checked.
     pub unsure_counters: u64,
+    /// Windows with counters that aren't checked because their snapshots have expired.
+    pub expired_windows: u64,
 }
 
 /// Records that have a row.
@@ -155,23 +157,29 @@ impl Report {
     /// Compares the expected and found counters.
     pub(super) fn compare_counters(&mut self, totals: &ExpectedTotals, zone: Zone) -> anyhow::Result<()> {
         let connection = totals.connection();
+        // The short name of a window is a prefix of those of its hours, but for weeks and the total.
+        let has = |which: &str| {
+            format!(
+                "EXISTS (SELECT 1 FROM counters WHERE counters.grp = counted_records.grp AND {which}
+                     AND (window IN ('week', 'total') OR substr(counted_records.hour, 1, length(start)) = start))"
+            )
+        };
+        let is_checked = format!("({} OR NOT {})", has("expired = 0"), has("expired = 1"));
+        let records = format!("SELECT coalesce(sum(records), 0) FROM counted_records WHERE {is_checked}");
+        let counters = |which: &str| number(connection, &format!("SELECT count(*) FROM counters WHERE {which}"));
+        let expired = "SELECT count(*) FROM (SELECT DISTINCT window, start FROM counters WHERE expired = 1)";
         self.counted = Some(Counted {
-            records: number(connection, "SELECT coalesce(sum(records), 0) FROM counted_records")?,
-            // The short name of a window is a prefix of those of its hours, but for weeks and the total.
-            agreeing_records: number(
-                connection,
-                "SELECT coalesce(sum(records), 0) FROM counted_records WHERE NOT EXISTS (
-                     SELECT 1 FROM counters WHERE counters.grp = counted_records.grp AND unsure = 0 AND expected IS NOT found
-                     AND (window IN ('week', 'total') OR substr(counted_records.hour, 1, length(start)) = start))",
-            )?,
-            counters: number(connection, "SELECT count(*) FROM counters WHERE unsure = 0")?,
-            unsure_counters: number(connection, "SELECT count(*) FROM counters WHERE unsure = 1")?,
+            records: number(connection, &records)?,
+            agreeing_records: number(connection, &format!("{records} AND NOT {}", has(DIFFERING)))?,
+            counters: counters("unsure = 0 AND expired = 0")?,
+            unsure_counters: counters("unsure = 1 AND expired = 0")?,
+            expired_windows: number(connection, expired)?,
         });
         let lacking = if self.archived.is_some() { LACKING_COUNTER } else { "TRUE" };
         let differing = match self.waiting {
             // Any counter may lack the records of a page that isn't folded.
             Some(Waiting { pages: 1.., .. }) => "FALSE".to_owned(),
-            _ => self.unexplained("unsure = 0 AND expected IS NOT found", lacking),
+            _ => self.unexplained(DIFFERING, lacking),
         };
         let differing = format!("FROM counters WHERE {differing}");
         self.list(connection, &differing, "grp, window, start, measure, expected, found", |row| counter(row, zone))

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::Site;
-use super::expected_totals::ExpectedTotals;
+use super::expected_totals::{DIFFERING, ExpectedTotals};
 
 /// Records that a running mapping has not settled. As many may be missing without being lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +45,9 @@ pub(super) fn find(totals: &ExpectedTotals, site: &Site<'_>) -> anyhow::Result<O
         Some(unsettled) => missing_records(totals, unsettled, site.archive.is_some())?,
         None => 0,
     };
-    let differing = "SELECT count(*) FROM counters WHERE unsure = 0 AND expected IS NOT found";
+    let differing = format!("SELECT count(*) FROM counters WHERE {DIFFERING}");
     let counts = site.tables.is_some() && site.unfolded_pages > 0;
-    let pages = if counts && number(totals.connection(), differing)? > 0 { site.unfolded_pages } else { 0 };
+    let pages = if counts && number(totals.connection(), &differing)? > 0 { site.unfolded_pages } else { 0 };
     Ok((records > 0 || pages > 0).then_some(Waiting { records, pages }))
 }
 

@@ -3,8 +3,7 @@
 use clap::Args;
 use serde_json::json;
 use stream_types::Decimal;
-use usage_aggregator::fold::MIN_BUCKETS;
-use usage_aggregator::ledger::{PageRef, Signature};
+use usage_aggregator::ledger::Signature;
 use usage_aggregator::usage::{CounterKey, Segment};
 
 use super::closed::check_closed;
@@ -116,10 +115,7 @@ impl Add {
 
     /// Whether a page is in the ledger.
     async fn is_in_ledger(&self, ledger: &Open, name: u64) -> anyhow::Result<bool> {
-        let table = &ledger.folder.ledger;
-        let names = (0..table.buckets.max(MIN_BUCKETS)).map(|bucket| table.page_names(self.at, bucket, None));
-        let found: Vec<PageRef> = futures::future::try_join_all(names).await?.into_iter().flatten().collect();
-        Ok(found.iter().any(|page| page.name == name))
+        Ok(ledger.folder.page_names(self.at, None).await?.iter().any(|page| page.name == name))
     }
 
     async fn signature(&self, ledger: &Open, key: &CounterKey) -> anyhow::Result<Signature> {

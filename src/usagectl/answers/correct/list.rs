@@ -6,8 +6,8 @@ use anyhow::Context;
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
-use usage_aggregator::fold::MIN_BUCKETS;
-use usage_aggregator::ledger::{LedgerTable, PageKind, Registered, is_expiring};
+use usage_aggregator::fold::Folder;
+use usage_aggregator::ledger::{PageKind, Registered, is_expiring};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Segment;
 
@@ -78,7 +78,7 @@ impl List {
         let mut kept: Vec<&Registered> = all.iter().filter(|registered| self.wants(registered)).collect();
         kept.sort_by_key(|registered| registered.page.minute);
         let minutes: BTreeSet<Segment> = kept.iter().map(|registered| registered.page.minute).collect();
-        let names = names(table, minutes, now).await?;
+        let names = names(&ledger.folder, minutes, now).await?;
         let standing = |registered: &Registered| {
             let record = registered.signature.record_id().short();
             match &registered.kind {
@@ -149,16 +149,16 @@ impl Names {
     }
 }
 
-async fn names(table: &LedgerTable, minutes: BTreeSet<Segment>, now: Timestamp) -> anyhow::Result<Names> {
-    let alive = minutes.into_iter().filter(|minute| !is_expiring(*minute, table.keep_days, now));
+async fn names(folder: &Folder, minutes: BTreeSet<Segment>, now: Timestamp) -> anyhow::Result<Names> {
+    let keep_days = folder.ledger.keep_days;
+    let alive = minutes.into_iter().filter(|minute| !is_expiring(*minute, keep_days, now));
     let of_minute = async |minute: Segment| {
-        let reads = (0..table.buckets.max(MIN_BUCKETS)).map(|bucket| table.page_names(minute, bucket, None));
-        let pages = futures::future::try_join_all(reads).await.context("read the ledger")?;
-        anyhow::Ok(pages.into_iter().flatten().map(move |page| (minute, page.name)).collect::<Vec<_>>())
+        let pages = folder.page_names(minute, None).await.context("read the ledger")?;
+        anyhow::Ok(pages.into_iter().map(|page| (minute, page.name)).collect::<Vec<_>>())
     };
     let reads: Vec<_> = alive.map(of_minute).collect();
     let found: Vec<Vec<(Segment, u64)>> = stream::iter(reads).buffered(CONCURRENT_READS).try_collect().await?;
-    Ok(Names { found: found.into_iter().flatten().collect(), now, keep_days: table.keep_days })
+    Ok(Names { found: found.into_iter().flatten().collect(), now, keep_days })
 }
 
 fn json_line(registered: &Registered, standing: Standing) -> anyhow::Result<String> {

@@ -37,6 +37,8 @@ pub(super) struct Cells {
     pub added_up: BTreeSet<WindowKey>,
     /// What the snapshots say.
     pub snapshots: Values,
+    /// The windows with counters whose snapshots have expired and may be gone, so that they aren't compared.
+    pub expired_windows: BTreeSet<WindowKey>,
     /// The records of the pages, without corrections.
     pub records: CountedRecords,
     /// Minutes whose pages may have expired.

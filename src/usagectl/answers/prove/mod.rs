@@ -148,7 +148,7 @@ async fn history(ledger: &Open, options: &Options) -> anyhow::Result<Done> {
 
 async fn prove(ledger: &Open, window: WindowKey, now: Timestamp) -> anyhow::Result<Proof> {
     let cells = read(ledger, window, now).await?;
-    let archive = compare_archive(ledger, window, &cells).await?;
+    let archive = compare_archive(ledger, window, &cells, now).await?;
     let (wrong_snapshots, wrong_states) = differences(&ledger.snapshot, &cells);
     Ok(Proof { window, cells, wrong_snapshots, wrong_states, archive })
 }
@@ -180,6 +180,9 @@ async fn read(ledger: &Open, window: WindowKey, now: Timestamp) -> anyhow::Resul
     let snapshots = cells::read_snapshots(&counting, &client, &windows).await?;
     let mut cells = cells::read(ledger, window, &windows, now).await?;
     cells.snapshots = snapshots;
+    let has_expired = |window: &WindowKey| window.span().is_some_and(|span| ledger.snapshot.has_expired(span, now));
+    let counted = cells.states.keys().chain(cells.snapshots.keys()).map(|cell| cell.window);
+    cells.expired_windows = counted.filter(has_expired).collect();
     Ok(cells)
 }
 
@@ -195,7 +198,7 @@ fn differences(snapshot: &Snapshot, cells: &Cells) -> (Vec<Difference>, Vec<Diff
             state: of(&cells.states),
             pages: of(&cells.pages),
         };
-        if difference.snapshot != difference.state {
+        if difference.snapshot != difference.state && !cells.expired_windows.contains(&cell.window) {
             snapshots.push(difference.clone());
         }
         // What isn't a sum doesn't add up.
@@ -207,7 +210,7 @@ fn differences(snapshot: &Snapshot, cells: &Cells) -> (Vec<Difference>, Vec<Diff
     (snapshots, states)
 }
 
-async fn compare_archive(ledger: &Open, window: WindowKey, cells: &Cells) -> anyhow::Result<Archive> {
+async fn compare_archive(ledger: &Open, window: WindowKey, cells: &Cells, now: Timestamp) -> anyhow::Result<Archive> {
     let config = ledger.variables.config()?;
     let Some(archive) = &config.archive else {
         return Ok(Archive::NotComparable(vec![format!("pipeline {} archives nothing", config.pipeline.name)]));
@@ -221,6 +224,7 @@ async fn compare_archive(ledger: &Open, window: WindowKey, cells: &Cells) -> any
         unsettled: None,
         unfolded_pages: 0,
         period: Some(&period),
+        now,
     };
     let progress = console::spinner("snapshots and files read");
     let compared = reconcile::prove(&site, &cells.records, &|| progress.inc(1)).await;

@@ -1,16 +1,19 @@
-//! Repairs snapshots that differ from the ledger: an audit entry first, then a sweep of the windows. Nothing is written that
-//! doesn't follow from the ledger.
+//! Repairs snapshots that differ from the ledger, window by window, and leaves an audit entry of what was written. Nothing is
+//! written that doesn't follow from the ledger. So if the command dies before the entry, the snapshots are as any sweep would have
+//! written them, too; an entry that came first would list what was never written.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use usage_aggregator::fold::{Depth, Swept};
+use usage_aggregator::fold::Republished;
 use usage_aggregator::ledger::WindowKey;
+use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::time::Timestamp;
-use usage_aggregator::usage::Segment;
+use usage_aggregator::usage::{CounterKey, SnapshotItem};
 
 use super::Difference;
+use super::cells::Cell;
 use crate::answers::audit::change_line;
 use crate::ledger::{Open, author, put_audits, refused_text};
 use crate::shell::console::{counted, plain};
@@ -25,15 +28,18 @@ pub(in crate::answers) struct Repair<'r> {
 }
 
 /// What was repaired, or would be.
+#[derive(Default)]
 pub(super) struct Repaired {
-    /// The counters of the snapshots.
+    /// The counters that were written.
     counters: Vec<Value>,
     dry_run: bool,
-    swept: Swept,
+    written: Republished,
     /// The audit entries.
     audits: Vec<String>,
     /// Counters that the ledger doesn't have: their snapshots stay.
     unknown: usize,
+    /// Counters that weren't written, though DynamoDB refused nothing.
+    left: usize,
 }
 
 /// Writes the snapshots of a window again that differ from the ledger.
@@ -46,23 +52,39 @@ pub(super) async fn repair(
 ) -> anyhow::Result<Repaired> {
     let (known, unknown): (Vec<&Difference>, Vec<&Difference>) =
         wrong.iter().partition(|difference| difference.state.is_some());
-    let counters: Vec<Value> = known.iter().map(|difference| of(difference)).collect();
-    let (dry_run, unknown) = (request.dry_run, unknown.len());
-    let mut repaired =
-        Repaired { counters: counters.clone(), dry_run, swept: Swept::default(), audits: Vec::new(), unknown };
-    if dry_run || known.is_empty() {
+    let mut repaired = Repaired { dry_run: request.dry_run, unknown: unknown.len(), ..Repaired::default() };
+    if request.dry_run || known.is_empty() {
+        repaired.counters = known.iter().map(|difference| of(difference)).collect();
         return Ok(repaired);
     }
     let author = author(request.author, ledger).await?;
-    repaired.audits = put_audits(ledger, &author, (&window.text(), "ledger"), counters, now).await?;
-    let windows: BTreeSet<WindowKey> = known.iter().map(|difference| difference.cell.window).collect();
-    for window in windows {
-        // A sweep of the last minute of a window compares all its snapshots with its state.
-        let last = Segment::at(window.end() - 1);
-        let sweep = ledger.folder.sweep(&ledger.snapshot, last, Depth::Differences, now, None).await;
-        repaired.swept.add(sweep.with_context(|| format!("repair the snapshots of {window}"))?);
+    let mut windows: BTreeMap<WindowKey, Vec<&Difference>> = BTreeMap::new();
+    known.iter().for_each(|difference| windows.entry(difference.cell.window).or_default().push(difference));
+    for (own, known) in windows {
+        let written = ledger.folder.republish(&ledger.snapshot, own, now, None).await;
+        let written = written.with_context(|| format!("repair the snapshots of {own}"))?;
+        let mut counters = Vec::new();
+        for difference in known {
+            match item(&ledger.snapshot, &difference.cell) {
+                Some(item) if written.repaired.contains(&item) => counters.push(of(difference)),
+                Some(item) if written.refused.contains_key(&item) => {}
+                _ => repaired.left += 1,
+            }
+        }
+        repaired.written.repaired.extend(written.repaired);
+        repaired.written.refused.extend(written.refused);
+        repaired.counters.extend(counters.iter().cloned());
+        let audits = put_audits(ledger, &author, (&window.text(), "ledger"), counters, now).await;
+        repaired.audits.extend(
+            audits.with_context(|| format!("the snapshots of {own} were repaired, but there is no audit entry"))?,
+        );
     }
     Ok(repaired)
+}
+
+/// The snapshot of a counter.
+fn item(snapshot: &Snapshot, cell: &Cell) -> Option<SnapshotItem> {
+    Some(SnapshotItem::new(snapshot, &CounterKey(cell.group.clone()), cell.window.span()?))
 }
 
 fn of(difference: &Difference) -> Value {
@@ -73,23 +95,27 @@ fn of(difference: &Difference) -> Value {
 impl Repaired {
     /// Whether every snapshot that differs was written again.
     pub(super) fn is_complete(&self) -> bool {
-        !self.dry_run && self.unknown == 0 && self.swept.refused.is_empty()
+        !self.dry_run && self.unknown == 0 && self.left == 0 && self.written.refused.is_empty()
     }
 
     pub(super) fn text(&self, options: &Options) -> String {
-        let Repaired { counters, dry_run, swept: Swept { repaired, refused, .. }, audits, unknown } = self;
+        let Repaired { counters, dry_run, written: Republished { repaired, refused }, audits, unknown, left } = self;
         let refused: Vec<String> = refused.iter().map(|(item, reason)| refused_text(item, reason)).collect();
         if options.json {
             return json!({
-                "dry_run": dry_run, "counters": counters, "repaired": repaired, "audits": audits, "not_in_ledger": unknown,
-                "refused": refused,
+                "dry_run": dry_run, "counters": counters, "repaired": repaired.len(), "audits": audits,
+                "not_in_ledger": unknown, "left": left, "refused": refused,
             })
             .to_string();
         }
-        let rest = match unknown {
-            0 => String::new(),
-            unknown => format!("; {} stay, because the ledger doesn't have them", counted(*unknown, "counter")),
-        };
+        let mut rest = String::new();
+        if *unknown > 0 {
+            rest += &format!("; {} left alone: not in the ledger", counted(*unknown, "counter"));
+        }
+        if *left > 0 {
+            let why = "changed meanwhile, or of a later version than in the ledger";
+            rest += &format!("; {} left alone: {why}", counted(*left, "counter"));
+        }
         if *dry_run {
             let lines = counters.iter().map(|counter| plain(&change_line(counter)));
             let end = format!("{} would be written from the ledger{rest}", counted(counters.len(), "counter"));
@@ -99,7 +125,8 @@ impl Repaired {
             [] => String::new(),
             audits => format!("; audit entry {}", audits.join(", ")),
         };
-        let mut lines = vec![format!("{} written again from the ledger{rest}{audit}", counted(*repaired, "snapshot"))];
+        let written = counted(repaired.len(), "snapshot");
+        let mut lines = vec![format!("{written} written again from the ledger{rest}{audit}")];
         lines.extend(refused.iter().map(|refused| format!("DynamoDB refuses the snapshot {refused}")));
         lines.join("\n")
     }

@@ -20,6 +20,9 @@ impl Proof {
             counted(self.cells.added_up.len(), "window")
         )];
         parts.push(match self.wrong_snapshots.len() {
+            0 if !self.cells.expired_windows.is_empty() => {
+                "snapshots = ledger, as far as snapshots haven't expired".to_owned()
+            }
             0 => "snapshots = ledger".to_owned(),
             wrong => format!(
                 "{} in snapshots not what the ledger says; add --repair to write what follows from the ledger\n{}",
@@ -27,6 +30,10 @@ impl Proof {
                 table(&self.wrong_snapshots)
             ),
         });
+        if !self.cells.expired_windows.is_empty() {
+            let windows = counted(self.cells.expired_windows.len(), "window");
+            parts.push(format!("{windows} whose snapshots have expired: only states and pages compared"));
+        }
         parts.push(match self.wrong_states.len() {
             0 if self.cells.expired > 0 => {
                 format!("states = pages, as far as pages haven't expired ({} have)", counted(self.cells.expired, "minute"))
@@ -82,7 +89,7 @@ impl Proof {
             "window": self.window.text(), "agrees": self.agrees(), "counters": self.cells.states.len(),
             "wrong_snapshot_count": self.wrong_snapshots.len(), "wrong_snapshots": list(&self.wrong_snapshots),
             "wrong_state_count": self.wrong_states.len(), "wrong_states": list(&self.wrong_states),
-            "expired_minutes": self.cells.expired,
+            "expired_minutes": self.cells.expired, "expired_windows": self.cells.expired_windows.len(),
             "unfolded": self.cells.unfolded.iter().map(|window| window.text()).collect::<Vec<_>>(), "archive": archive,
         })
         .to_string())

@@ -99,6 +99,7 @@ impl Reconcile {
             unsettled: None,
             unfolded_pages: 0,
             period: Some(period),
+            now: event_source_mapping::now()?,
         };
         let progress = console::spinner("snapshots and files read");
         let report = reconcile_within(self.wait, &site, &Truth::Archive, None, &|| progress.inc(1)).await;

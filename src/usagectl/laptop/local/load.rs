@@ -126,6 +126,7 @@ impl LoadOptions {
             unsettled: None,
             unfolded_pages: 0,
             period: None,
+            now: event_source_mapping::now()?,
         };
         let truth = Truth::Ledgers(vec![ledger]);
         let failures = Destination::usual(&run.place.clients).await?;

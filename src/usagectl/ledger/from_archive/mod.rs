@@ -21,6 +21,9 @@ use crate::shell::options::Options;
 use evidence::{Evidence, Found, evidence};
 use report::Rebuilt;
 
+/// Why a snapshot isn't written: DynamoDB would delete it.
+const EXPIRED: &str = "it has expired";
+
 /// What to rebuild.
 pub(super) struct Request<'r> {
     pub(super) window: WindowKey,
@@ -37,9 +40,15 @@ pub(super) async fn rebuild(ledger: &Open, request: &Request<'_>, options: &Opti
         return Err(UsageError(refused.to_owned()).into());
     }
     let now = event_source_mapping::now()?;
-    let derived = derived(ledger, period(&ledger.snapshot, window)).await?;
+    let derived = derived(ledger, period(&ledger.snapshot, window), now).await?;
     let held = held(ledger, &derived, window, now).await?;
     let (wanted, mut left) = choose(&derived, window, &held);
+    let has_expired = |one: &&DerivedSnapshot| {
+        let span = WindowKey::parse(&one.window, window.zone()).and_then(WindowKey::span);
+        span.is_some_and(|span| ledger.snapshot.has_expired(span, now))
+    };
+    let (expired, wanted): (Vec<_>, Vec<_>) = wanted.into_iter().partition(has_expired);
+    left.extend(expired.into_iter().map(|one| (one, EXPIRED.to_owned())));
     let mut rebuilt = Rebuilt { window, dry_run, snapshots: Vec::new(), left: Vec::new(), audits: Vec::new() };
     if !dry_run && !wanted.is_empty() {
         let author = author(request.author, ledger).await?;
@@ -67,7 +76,7 @@ fn period(layout: &Snapshot, window: WindowKey) -> WindowKey {
     larger.map(|level| window.within(level)).next().unwrap_or(window)
 }
 
-async fn derived(ledger: &Open, period: WindowKey) -> anyhow::Result<Derived> {
+async fn derived(ledger: &Open, period: WindowKey, now: Timestamp) -> anyhow::Result<Derived> {
     let config = ledger.variables.config()?;
     let (clients, period) = (ledger.deployment.clients(), Period::new(period.text()));
     let Some(archive) = &config.archive else {
@@ -81,6 +90,7 @@ async fn derived(ledger: &Open, period: WindowKey) -> anyhow::Result<Derived> {
         unsettled: None,
         unfolded_pages: 0,
         period: Some(&period),
+        now,
     };
     let progress = console::spinner("snapshots and files read");
     let derived = derive(&site, &|| progress.inc(1)).await;
@@ -185,7 +195,7 @@ async fn write(ledger: &Open, snapshot: &DerivedSnapshot, now: Timestamp) -> any
     Ok(match written {
         Restored::Written | Restored::Same => None,
         Restored::Changed => Some("somebody changed it meanwhile; run the command again".to_owned()),
-        Restored::Expired => Some("it has expired".to_owned()),
+        Restored::Expired => Some(EXPIRED.to_owned()),
     })
 }
 

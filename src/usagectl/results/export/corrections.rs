@@ -28,7 +28,7 @@ pub(super) async fn read(
         if window(head, selection, minute).is_none() {
             continue;
         }
-        let read = ledger.pages(minute, bucket, None).await.context("read the ledger")?;
+        let read = ledger.pages(minute, bucket..bucket + 1, None).await.context("read the ledger")?;
         // Put again after the number of buckets changed, a page is in two of them.
         pages.extend(read.into_iter().map(|page| ((minute, page.reference.name), page)));
     }

@@ -144,6 +144,7 @@ impl Fixture {
             unsettled: None,
             unfolded_pages: 0,
             period: None,
+            now: event_source_mapping::now().unwrap(),
         }
     }
 
