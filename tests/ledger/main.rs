@@ -14,6 +14,7 @@
 )]
 
 mod alerts;
+mod attributes;
 mod closing;
 mod compact;
 mod cost;
