@@ -111,12 +111,13 @@ pub(super) fn windows_above(snapshot: &Snapshot, origin: WindowKey) -> Vec<Windo
 }
 
 impl Task {
-    /// The snapshot, unless it has expired.
+    /// The snapshot, unless it has expired or the group is of another definition of the pipeline.
     pub(super) fn publication(&self, snapshot: &Snapshot, windows: &Windows, now: Timestamp) -> Option<Publication> {
         let leaves: &Leaves = windows.get(&self.window)?.as_ref().ok()?;
         let (_, state) = leaves.iter().find(|(part, _)| self.key.is_in_part(part))?;
         let span = self.window.span()?;
-        let item = SnapshotItem::new(snapshot, &self.key.counter_key().ok()?, span);
+        let key = self.key.counter_key().ok().filter(|key| key.is_of(snapshot))?;
+        let item = SnapshotItem::new(snapshot, &key, span);
         if item.expires_at.as_ref().is_some_and(|(_, at)| *at < now.seconds()) {
             return None;
         }

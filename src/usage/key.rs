@@ -22,6 +22,12 @@ impl CounterKey {
     pub fn resource(&self) -> &str {
         self.0.get(1).map_or("", String::as_str)
     }
+
+    /// Whether it has a text for each group variable of the snapshots. If not, another definition of the pipeline has counted the
+    /// group, and it has no snapshot in this one.
+    pub fn is_of(&self, snapshot: &Snapshot) -> bool {
+        self.0.len() == snapshot.group_variables.len()
+    }
 }
 
 /// The number of a key, together with the hour that it counts in, within a batch.

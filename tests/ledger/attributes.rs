@@ -1,14 +1,19 @@
 //! Attributes that several measures share, because records name measures or because the pipeline was changed, and groups of another
 //! definition. DynamoDB refuses an update that names an attribute twice, and so does the in-process one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use usage_aggregator::fold::Notice;
-use usage_aggregator::ledger::{PageKind, pages};
+use usage_aggregator::fold::{Depth, Notice};
+use usage_aggregator::ledger::{PageKind, WindowKey, pages};
 use usage_aggregator::pipeline::template::{ParsedText, Template};
 use usage_aggregator::pipeline::{Folder, Pipeline};
 use usage_aggregator::plan::{PlanContext, plan_event};
+use usage_aggregator::time::Timestamp;
+use usage_aggregator::usage::Segment;
+use usage_aggregator::window::Zone;
 
 use crate::place::{Item, Place, text};
 
@@ -114,4 +119,38 @@ async fn an_attribute_of_every_snapshot_keeps_its_text_where_a_measure_once_had_
     count(&place, &request(&place, 2, 0).await).await;
     let item = month(&place);
     assert_eq!((text(&item, "latency_p50").as_str(), &item["requests"]), ("requests", &number("2")));
+}
+
+/// A deployment adds a variable to the sort key in the middle of a month, and a later one takes it away.
+#[tokio::test(start_paused = true)]
+async fn groups_of_another_definition_are_not_published() {
+    let with_region = PIPELINE.replace("{resource}#", "{resource}#{region}#");
+    for (before, after) in [(PIPELINE, with_region.as_str()), (with_region.as_str(), PIPELINE)] {
+        let place = Place { pipeline: pipeline(before), ..Place::new() };
+        let old = request(&place, 1, 0).await;
+        count(&place, &old).await;
+        let keys =
+            |place: &Place| -> BTreeSet<String> { place.items("usage").iter().map(|item| text(item, "sk")).collect() };
+        let mut expected = keys(&place);
+        let place = changed(place, &format!("generation = 2\n{after}"));
+        count(&place, &request(&place, 2, 0).await).await;
+        expected.extend(["hour#2026-11-28T08:00:00Z", "month#2026-11-01T00:00:00Z"].map(|window| {
+            if after.contains("region}#") { format!("requests#eu#{window}") } else { format!("requests#{window}") }
+        }));
+        assert_eq!(expected.len(), 4);
+        assert_eq!(keys(&place), expected);
+        // What the old definition counted is delivered again, and swept at the end of the hour and of the month.
+        count(&place, &old).await;
+        let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+        for end in ["2026-11-28T09:00:00Z", "2026-12-01T00:00:00Z"] {
+            let end = Timestamp::parse(end).unwrap();
+            let last = Segment::at(end.seconds() - 60);
+            let swept = place.folder.sweep(snapshot, last, Depth::Differences, end, None).await.unwrap();
+            assert_eq!((swept.repaired, swept.refused.len()), (0, 0));
+            let hour = WindowKey::minute(last, Zone::UTC).within(usage_aggregator::ledger::Level::Hour);
+            let proven = place.folder.prove(snapshot, hour, end, Duration::ZERO, None).await.unwrap();
+            assert_eq!((proven.snapshots, proven.differences), (1, BTreeSet::new()));
+        }
+        assert_eq!(keys(&place), expected);
+    }
 }

@@ -97,7 +97,8 @@ pub(super) async fn read(
             .show(Some(&ledger.snapshot), *window, None)
             .await
             .with_context(|| format!("read the state of {window}"))?;
-        for group in shown.states.into_iter().flat_map(|state| state.groups) {
+        let groups = shown.states.into_iter().flat_map(|state| state.groups);
+        for group in groups.filter(|group| group.key.is_of(&ledger.snapshot)) {
             let cell = |measure| Cell { window: *window, group: group.key.0.clone(), measure };
             for (measure, value) in group.values {
                 cells.states.insert(cell(measure), value.map_or_else(|| "not known".to_owned(), plain_number));
@@ -124,6 +125,7 @@ pub(super) async fn read(
     cells.added_up = windows.difference(&incomplete).copied().collect();
     let is_compared = |cell: &Cell| {
         cells.added_up.contains(&cell.window)
+            && cell.group.len() == ledger.snapshot.group_variables.len()
             && (cells.states.contains_key(cell) || !unpublished.contains(cell))
     };
     let known = sums.into_iter().filter(|(cell, _)| is_compared(cell));
