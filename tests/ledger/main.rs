@@ -22,6 +22,7 @@ mod event_time;
 mod exhaustive;
 mod fold;
 mod gate;
+mod horizon;
 mod indicators;
 mod kinds;
 mod pipeline;
