@@ -7,6 +7,7 @@
 //! any point: it changes *when* a snapshot is right, never what it says. docs/semantics.md has the proofs.
 
 mod alert;
+mod attributes;
 mod distinct;
 mod engine;
 mod limits;

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::attributes::published;
 use super::engine::Mode;
 use super::raise::raised;
 use super::searched::searched_buckets;
@@ -56,6 +57,8 @@ pub struct ShownGroup {
     pub event_hour: Option<Segment>,
     /// Its values.
     pub values: ShownValues,
+    /// Those that aren't published, because another measure has their attribute.
+    pub unpublished: ShownValues,
 }
 
 /// A part of a state.
@@ -136,8 +139,15 @@ pub(super) fn shown(snapshot: Option<&Snapshot>, measure: &Measure, value: &Valu
 
 fn groups(snapshot: Option<&Snapshot>, totals: &Totals) -> Vec<ShownGroup> {
     let group = |key: &crate::ledger::GroupKey| {
-        let values = totals.group(key)?.flat_map(|(measure, value)| shown(snapshot, measure, value));
-        Some(ShownGroup { key: key.counter_key().ok()?, event_hour: key.event_hour(), values: values.collect() })
+        let values = || totals.group(key).into_iter().flatten();
+        let published = snapshot.map(|snapshot| published(snapshot, values().map(|(measure, _)| measure)));
+        let is_published = |measure: &Measure| published.as_ref().is_none_or(|published| published.contains(measure));
+        let shown = |wanted: bool| {
+            let values = values().filter(|(measure, _)| is_published(measure) == wanted);
+            values.flat_map(|(measure, value)| shown(snapshot, measure, value)).collect()
+        };
+        let (values, unpublished) = (shown(true), shown(false));
+        Some(ShownGroup { key: key.counter_key().ok()?, event_hour: key.event_hour(), values, unpublished })
     };
     totals.keys().filter_map(group).collect()
 }

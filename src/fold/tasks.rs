@@ -111,15 +111,16 @@ pub(super) fn windows_above(snapshot: &Snapshot, origin: WindowKey) -> Vec<Windo
 }
 
 impl Task {
-    /// The snapshot, unless it has expired.
+    /// The snapshot, unless it has expired or the group is of another definition of the pipeline.
     pub(super) fn publication(&self, snapshot: &Snapshot, windows: &Windows, now: Timestamp) -> Option<Publication> {
         let leaves: &Leaves = windows.get(&self.window)?.as_ref().ok()?;
         let (_, state) = leaves.iter().find(|(part, _)| self.key.is_in_part(part))?;
         let span = self.window.span()?;
+        let key = self.key.counter_key().ok().filter(|key| key.is_of(snapshot))?;
         if snapshot.has_expired(span, now) {
             return None;
         }
-        let item = SnapshotItem::new(snapshot, &self.key.counter_key().ok()?, span);
+        let item = SnapshotItem::new(snapshot, &key, span);
         let values = state.totals.group(&self.key)?.map(|(measure, value)| (measure.clone(), value.clone())).collect();
         let is_closed = snapshot.closes_at(span).is_some_and(|closes_at| closes_at <= now.seconds());
         Some(Publication { item, version: state.version, values, restated_at: is_closed.then_some(now) })

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::attributes::published;
 use super::engine::Mode;
 use super::parent::{children, has, versions};
 use super::piece::lists;
@@ -115,10 +116,13 @@ impl Folder {
     }
 }
 
+/// The values that are published.
 fn values_of(snapshot: &Snapshot, leaves: &Leaves, key: &GroupKey) -> Vec<StateValue> {
     let totals: Option<&Totals> = leaves.iter().find(|(part, _)| key.is_in_part(part)).map(|(_, state)| &state.totals);
-    let group = totals.and_then(|totals| totals.group(key)).into_iter().flatten();
-    group
+    let group = || totals.and_then(|totals| totals.group(key)).into_iter().flatten();
+    let published = published(snapshot, group().map(|(measure, _)| measure));
+    group()
+        .filter(|(measure, _)| published.contains(measure))
         .flat_map(|(measure, value)| {
             let shown = shown(Some(snapshot), measure, value).into_iter();
             shown.map(|(name, value)| StateValue { measure: name, aggregate: measure.aggregate, value })

@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub time_to_live: Option<TimeToLive>,
     /// When windows are closed, if they ever are.
     pub closing: Option<Closing>,
+    /// The names of the measures that don't contain a capture.
+    pub measures: Vec<String>,
     /// The measures that aren't sums, by name.
     pub kinds: BTreeMap<String, MeasureKind>,
     /// The alerts of all counters.
@@ -104,6 +106,17 @@ impl Snapshot {
     /// Whether an attribute belongs to a measure that isn't a sum.
     pub fn has_attribute(&self, attribute: &str) -> bool {
         self.kinds.iter().any(|(name, kind)| kind.attributes(name).iter().any(|own| own == attribute))
+    }
+
+    /// The attribute with the fraction of a counter, if counters have one.
+    pub fn fraction_of(&self, counter: &str) -> Option<String> {
+        Some(self.fraction.as_ref()?.render(|_| counter))
+    }
+
+    /// Whether an attribute of this name could have the fraction of a counter.
+    pub fn is_fraction(&self, attribute: &str) -> bool {
+        let read_back = self.fraction.as_ref().and_then(|template| template.read_back(attribute));
+        read_back.is_some_and(|counter| counter.iter().all(|(_, name)| !name.is_empty()))
     }
 
     /// How the measure that an attribute is part of combines the values of records.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::group::Segment;
 use crate::pipeline::template::Template;
-use crate::pipeline::{Bindings, MEASURE_NAME_BYTES, Measure, Pipeline};
+use crate::pipeline::{Bindings, MEASURE_NAME_BYTES, Measure, Pipeline, Snapshot};
 
 /// The values of a snapshot's group variables: entity, resource, and any other variables in its templates.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -21,6 +21,12 @@ impl CounterKey {
     /// The resource that is used.
     pub fn resource(&self) -> &str {
         self.0.get(1).map_or("", String::as_str)
+    }
+
+    /// Whether it has a text for each group variable of the snapshots. If not, another definition of the pipeline has counted the
+    /// group, and it has no snapshot in this one.
+    pub fn is_of(&self, snapshot: &Snapshot) -> bool {
+        self.0.len() == snapshot.group_variables.len()
     }
 }
 
@@ -114,7 +120,7 @@ impl<'p> MeasureNames<'p> {
     }
 
     /// The name that results from filling `capture` into `template`. If an attribute of every snapshot or a fixed
-    /// measure already has that name, the result follows `if_taken`.
+    /// measure already has that name, or a fraction could have it, the result follows `if_taken`.
     ///
     /// # Errors
     /// If there is no `if_taken`, or if the name is too long or empty.
@@ -144,11 +150,21 @@ const TAKEN: &str = "would give a counter the name of another attribute; add `if
 
 /// `name`, or the name that follows from `if_taken` if `name` is already used.
 fn unreserved_name(pipeline: &Pipeline, name: String) -> Option<String> {
-    let snapshot = pipeline.snapshot.as_ref();
-    let reserved = snapshot.is_some_and(|snapshot| snapshot.reserved().any(|reserved| reserved == name));
-    let of_kind = snapshot.is_some_and(|snapshot| snapshot.has_attribute(&name));
-    if !reserved && !of_kind && !pipeline.measures.contains(&name) {
+    let Some(snapshot) = &pipeline.snapshot else { return Some(name) };
+    if is_free(snapshot, &name) {
         return Some(name);
     }
-    snapshot?.if_taken.as_ref().map(|template| template.render(|_| name.as_str()))
+    let other = snapshot.if_taken.as_ref()?.render(|_| name.as_str());
+    is_free(snapshot, &other).then_some(other)
+}
+
+/// Whether no other attribute has the name of a counter, or that of its fraction. The name depends on the record alone, so one that
+/// could be the fraction of some counter is taken, whether there is such a counter or not.
+fn is_free(snapshot: &Snapshot, name: &str) -> bool {
+    let is_taken = |attribute: &str| {
+        snapshot.reserved().any(|reserved| reserved == attribute)
+            || snapshot.has_attribute(attribute)
+            || snapshot.measures.iter().any(|fixed| fixed == attribute)
+    };
+    !is_taken(name) && !snapshot.is_fraction(name) && !snapshot.fraction_of(name).is_some_and(|name| is_taken(&name))
 }

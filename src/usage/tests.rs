@@ -671,6 +671,48 @@ fn a_counter_whose_name_is_reserved_gets_another_name() {
 }
 
 #[test]
+fn a_counter_that_is_named_like_a_fraction_gets_another_name_or_is_rejected() {
+    let text = r##"
+        [snapshot]
+        partition_key = { name = "pk", value = "U#{entity}" }
+        sort_key = { name = "sk", value = "{resource}#{window_key}" }
+        attributes = { "seen#fraction" = "{window}" }
+        fraction = "{measure}#fraction"
+        if_taken = "{measure}#limit"
+        [[record]]
+        type = "order"
+        match = { pk = "CUSTOMER#{customer}", sk = "ORDER#{order}" }
+        entity = "{customer}"
+        resource = "orders"
+        [[record.measure]]
+        name = "{limit}"
+        kind = "delta"
+        attributes = "b_{limit}"
+        [[record.measure]]
+        name = "pk#limit"
+        kind = "count"
+    "##;
+    let parsed = |text: &str| {
+        let files = [("pipeline.toml".to_owned(), text.to_owned())].into();
+        Pipeline::parse(&Folder { name: "p".to_owned(), files }).unwrap()
+    };
+    let taken = |attribute: &str| {
+        format!(
+            "invalid_key: NewImage.{attribute}: would give a counter the name of another attribute; add `if_taken` to [snapshot] in the pipeline"
+        )
+    };
+    let pipeline = parsed(text);
+    let found = counted(&pipeline, insert(r#"{"b_rpm#fraction":1,"b_rpm":2,"b_seen":3,"b_#fraction":4}"#));
+    let names = ["pk#limit 1", "rpm#fraction#limit 1", "rpm 2", "seen#limit 3", "#fraction 4"];
+    assert_eq!(found, names.map(|name| format!("7/orders {name}")).join(", "));
+    assert_eq!(counted(&pipeline, insert(r#"{"b_pk":1}"#)), taken("b_pk"), "the other name is taken, too");
+    let pipeline = parsed(&text.replace("if_taken = \"{measure}#limit\"", ""));
+    for attribute in ["b_rpm#fraction", "b_seen"] {
+        assert_eq!(counted(&pipeline, insert(&format!(r#"{{"{attribute}":1}}"#))), taken(attribute));
+    }
+}
+
+#[test]
 fn only_snapshots_are_recognized_by_their_keys() {
     use crate::pipeline::shipped_names;
     let hostile = ["a", "a/b#c%d", "%", "é|:", "#daily", "2026-11-21T00:00:00Z", ""];

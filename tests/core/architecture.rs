@@ -144,6 +144,7 @@ const PURE: [&str; 61] = [
     "ledger/window_key.rs",
     "ledger/wire.rs",
     "fold/alert.rs",
+    "fold/attributes.rs",
     "fold/distinct.rs",
     "fold/notice.rs",
     "fold/parts.rs",

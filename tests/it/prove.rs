@@ -61,6 +61,42 @@ fn snapshots_ledger_and_archive_agree_with_corrections() {
     assert!(minute.code == Some(2) && minute.stderr.contains("choose an hour"), "{minute:?}");
 }
 
+/// Two deployments in the middle of the windows: a measure makes room for an attribute, and the sort key gets a variable.
+#[test]
+fn what_a_changed_pipeline_no_longer_publishes_is_not_compared() {
+    let fixture = counted();
+    let at = minute_of(recent());
+    let group = ["--entity", "7", "--resource", "orders", "--measure", "amount", "--amount", "1.5", "--at", &at];
+    let signed = ["--author", "ann", "--reason", "a test", "--local"];
+    assert_eq!(fixture.run(&[&["correct", "add"], &group[..], &signed].concat()).code, Some(0));
+    let changes = "[[record.measure]]\nname = \"changes\"\nkind = \"count\"\n";
+    let attribute = |text: &str| {
+        text.replace(changes, "").replace("attributes = { entity", "attributes = { changes = \"{resource}\", entity")
+    };
+    let variable = |text: &str| {
+        let bound = "bind = { currency = \"currency\" }\nentity = \"{customer}\"\nresource = \"orders\"";
+        let text = text.replace("entity = \"{customer}\"\nresource = \"orders\"", bound);
+        attribute(&text).replace("#{resource}#", "#{resource}#{currency}#")
+    };
+    let deployments: [(&str, &dyn Fn(&str) -> String); 2] = [("2", &attribute), ("3", &variable)];
+    for (generation, change) in deployments {
+        let numbered = format!("generation = {generation}\ndescription =");
+        fixture.write_orders(|text| change(text).replacen("description =", &numbered, 1));
+        let number = 10 + generation.parse::<u32>().unwrap();
+        fixture.write("event.json", &event(&[order_at(number, "5", recent())]));
+        let run = fixture.run(&["invoke", "event.json", "--pipeline-dir", "orders"]);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        let run = fixture.run(&["prove", &at[..7], "--pipeline-dir", "orders", "--local", "--json"]);
+        let proof: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"));
+        let differences = [&proof["wrong_snapshot_count"], &proof["wrong_state_count"]];
+        assert_eq!(differences, [&json!(0), &json!(0)], "generation {generation}: {proof:#}");
+        let exported =
+            fixture.run(&["export", "--pipeline-dir", "orders", "--local", "--start", &at[..7], "--corrections"]);
+        let is_listed = exported.stdout.contains("a test");
+        assert_eq!((exported.code, is_listed), (Some(0), generation == "2"), "{exported:?}");
+    }
+}
+
 #[test]
 fn a_group_of_which_everything_was_taken_back_is_0_in_all_of_them() {
     let fixture = counted();

@@ -72,6 +72,20 @@ async fn an_alert_says_what_has_crossed_which_limit() {
     assert_eq!(alerted, ["a 0.75 1 fired", "a 1 1 fired"].map(str::to_owned).to_vec());
 }
 
+/// Otherwise a fold would put it again after it has expired, and it would be sent again.
+#[tokio::test(start_paused = true)]
+async fn an_alert_is_kept_as_long_as_its_state_with_event_time() {
+    let mut place = place(THREE);
+    place.folder.ledger.late_days = 8;
+    count(&place, &[(1, "a", 0, 1), (2, "a", 0, 1), (3, "a", 0, 1)]).await;
+    let items = place.items("ledger");
+    let expiry = |key: &str| {
+        let item = items.iter().find(|item| item["pk"].as_s().unwrap().starts_with(key)).unwrap();
+        item["expires_at"].as_n().unwrap().clone()
+    };
+    assert_eq!(expiry("a#orders#2026-11-28T08"), expiry("s#orders#2026-11-28"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_group_of_a_more_specific_counter_is_left_alone() {
     let mut place = place(THREE);

@@ -14,6 +14,7 @@
 )]
 
 mod alerts;
+mod attributes;
 mod closing;
 mod compact;
 mod cost;
@@ -21,6 +22,7 @@ mod event_time;
 mod exhaustive;
 mod fold;
 mod gate;
+mod horizon;
 mod indicators;
 mod kinds;
 mod pipeline;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::fold::attributes::published;
 use crate::fold::value::Value;
 use crate::ledger::Measure;
 use crate::pipeline::Snapshot;
@@ -51,34 +52,19 @@ impl Expression {
     }
 }
 
-impl Change {
-    fn attribute(&self) -> &str {
-        match self {
-            Change::Set(attribute, _) | Change::Remove(attribute) => attribute,
-        }
-    }
-}
-
-/// The changes to a snapshot that the values of a group make. What isn't known is not published: the snapshot keeps what it
-/// has. If the pipeline has given an attribute to a measure of another kind, and records of both are in the window, the
-/// attribute has the value of the present kind.
+/// The changes to a snapshot that the values of a group make, each of another attribute. What isn't known is not published: the
+/// snapshot keeps what it has.
 pub(super) fn changes(snapshot: &Snapshot, values: &[(Measure, Value)]) -> Vec<Change> {
-    let is_present = |(measure, _): &&(Measure, Value)| snapshot.aggregate(&measure.name).is_like(measure.aggregate);
-    let (present, former): (Vec<_>, Vec<_>) = values.iter().partition(is_present);
-    let mut changes: Vec<Change> = present.into_iter().flat_map(|value| changes_of(snapshot, value)).collect();
-    for change in former.into_iter().flat_map(|value| changes_of(snapshot, value)) {
-        if !changes.iter().any(|other| other.attribute() == change.attribute()) {
-            changes.push(change);
-        }
-    }
-    changes
+    let published = published(snapshot, values.iter().map(|(measure, _)| measure));
+    let values = values.iter().filter(|(measure, _)| published.contains(measure));
+    values.flat_map(|value| changes_of(snapshot, value)).collect()
 }
 
 fn changes_of(snapshot: &Snapshot, (measure, value): &(Measure, Value)) -> Vec<Change> {
     let attributes = value.attributes(&measure.name, snapshot.quantiles(&measure.name));
     let mut changes = Vec::new();
     for (name, value) in attributes {
-        let fraction = snapshot.fraction.as_ref().map(|template| template.render(|_| name.as_str()));
+        let fraction = snapshot.fraction_of(&name);
         let (value, left) = match value {
             Some(Scalar::Number(number)) if fraction.is_some() => {
                 let (whole, left) = number.nearest_whole();

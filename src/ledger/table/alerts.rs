@@ -44,7 +44,7 @@ impl LedgerTable {
         deadline: Option<Instant>,
     ) -> Result<(), Error> {
         let doing = format!("put an alert into {} (dynamodb:PutItem)", self.name);
-        let expires_at = window.expires_at(&self.windows, self.keep_days).map(|at| (EXPIRES_AT, number(at)));
+        let expires_at = self.expires_at(window).map(|at| (EXPIRES_AT, number(at)));
         let raised_at = alert.raised_at.map(|at| (RAISED_AT, at.to_string()));
         let texts =
             [(KEY, self.alert_partition(window)), (SORT_KEY, alert.name.clone()), (DETAIL, alert.detail.clone())];

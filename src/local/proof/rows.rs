@@ -104,7 +104,7 @@ impl<'s> RowReader<'s> {
 
     /// A counter with the fraction that is stored beside it.
     fn exact(&self, item: &Item, name: &str, whole: &str) -> String {
-        let attribute = self.snapshot.fraction.as_ref().map(|template| template.render(|_| name));
+        let attribute = self.snapshot.fraction_of(name);
         let fraction =
             attribute.and_then(|attribute| item.get(&attribute)?.as_s().ok()).map(|text| Decimal::parse(text));
         match (Decimal::parse(whole), fraction) {

@@ -167,6 +167,9 @@ fn measure_name(
             if snapshot.reserved().any(|reserved| attributes.iter().any(|attribute| attribute == reserved)) {
                 mistake("is already the name of an attribute of every snapshot; choose another name");
             }
+            if let Some(message) = taken_by_fraction(snapshot, name.text, measures) {
+                mistake(&message);
+            }
             if !MEASURE_NAME_BYTES.contains(&name.text.len()) {
                 mistake("must have 1 to 255 bytes");
             }
@@ -185,6 +188,18 @@ fn measure_name(
             None
         }
     }
+}
+
+/// What is wrong if the fraction of a measure has the attribute of another one, or another one's fraction has its attribute.
+fn taken_by_fraction(snapshot: &Snapshot, name: &str, measures: &Measures) -> Option<String> {
+    let fraction = snapshot.fraction_of(name)?;
+    if snapshot.reserved().any(|reserved| reserved == fraction) {
+        return Some(format!("gives the attribute `{fraction}`, which every snapshot has; choose another name"));
+    }
+    let shares = |other: &&String| **other == fraction || snapshot.fraction_of(other).as_deref() == Some(name);
+    let other = measures.names.iter().find(shares)?;
+    let attribute = if *other == fraction { &fraction } else { name };
+    Some(format!("gives the attribute `{attribute}`, which the measure `{other}` has; choose another name"))
 }
 
 fn captures(section: &Section<'_>, variable: &str) -> bool {

@@ -111,6 +111,7 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
     let indicators = indicator::read_all(&root, &types, stream);
     root.finish();
     if let Some(snapshot) = &mut snapshot {
+        snapshot.measures.clone_from(&measures);
         snapshot.kinds.clone_from(&kinds);
         snapshot.alerts = alerts;
     }

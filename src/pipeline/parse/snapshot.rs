@@ -61,6 +61,7 @@ pub(super) fn read(section: Section<'_>) -> Snapshot {
         fraction,
         time_to_live,
         closing,
+        measures: Vec::new(),
         kinds: BTreeMap::new(),
         alerts: Vec::new(),
     };

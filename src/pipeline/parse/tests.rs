@@ -98,6 +98,18 @@ fn the_example_is_valid() {
 }
 
 #[test]
+fn a_measure_cannot_have_the_attribute_of_the_fraction_of_another() {
+    let text = with("owner = \"{entity}\" }", "owner = \"{entity}\" }\nfraction = \"{measure}_x\"");
+    assert!(parsed(&text).is_ok());
+    for (from, to, other) in [("amount", "orders_x", "orders"), ("orders", "amount_x", "amount_x")] {
+        let found = mistakes(&text.replace(&format!("name = \"{from}\""), &format!("name = \"{to}\"")));
+        let expected =
+            format!("`name` gives the attribute `{to}`, which the measure `{other}` has; choose another name");
+        assert!(found.contains(&expected), "{found}");
+    }
+}
+
+#[test]
 fn each_mistake_says_where_it_is_and_what_to_write() {
     let count = "name = \"orders\"\nkind = \"delta\"\nremoved = \"ignore\"";
     let sum = "attribute = \"total\"\nmissing = \"zero\"\nscale = 2";
@@ -144,6 +156,7 @@ fn each_mistake_says_where_it_is_and_what_to_write() {
         ("owner = \"{entity}\" }", "owner = \"{entity}\" }\nfraction = \"{entity}#fraction\""),
         ("owner = \"{entity}\" }", "owner = \"{entity}\" }\nif_taken = \"taken\""),
         ("owner = \"{entity}\" }", "owner = \"{entity}\" }\nif_taken = \"{measure}#x\"\nfraction = \"{measure}#x\""),
+        ("owner = \"{entity}\" }", "amount_x = \"{entity}\" }\nfraction = \"{measure}_x\""),
         ("{resource}#{window_key}\"", "{resource}#{window_key}\", suffix = { day = \"#d\" }"),
         ("{resource}#{window_key}\"", "{resource}#{window_start}\", suffix = { day = \"#d\", hour = \"#d\" }"),
         ("{resource}#{window_key}\"", "{resource}#{window_start}\", suffix = { month = \"#m\" }"),

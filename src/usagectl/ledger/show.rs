@@ -88,16 +88,15 @@ fn state_listing(window: WindowKey, state: &ShownState) -> String {
         version(state.version),
         counted(state.lists, if window.level == Level::Minute { "page" } else { "state" }),
     );
-    let mut measures: Vec<&str> =
-        state.groups.iter().flat_map(|group| group.values.iter().map(|(name, _)| name.as_str())).collect();
+    let mut measures: Vec<&str> = state.groups.iter().flat_map(all).map(|(name, _)| name.as_str()).collect();
     measures.sort_unstable();
     measures.dedup();
     let counts_elsewhere = state.groups.iter().any(|group| group.event_hour.is_some());
     let hour_title = counts_elsewhere.then_some("counts in (UTC)");
     let mut table = titled(["group"].into_iter().chain(hour_title).chain(measures.iter().copied()));
-    for ShownGroup { key, event_hour, values } in &state.groups {
+    for group @ ShownGroup { key, event_hour, .. } in &state.groups {
         let value = |measure: &&str| {
-            let value = values.iter().find(|(name, _)| name == measure).map(|(_, value)| value.as_deref());
+            let value = all(group).find(|(name, _)| name == measure).map(|(_, value)| value.as_deref());
             number(value.map_or("", |value| value.unwrap_or("over 38 digits")))
         };
         let hour = counts_elsewhere.then(|| text(&event_hour.map(|hour| hour.text()).unwrap_or_default()));
@@ -105,6 +104,11 @@ fn state_listing(window: WindowKey, state: &ShownState) -> String {
         table.add_row(cells.chain(measures.iter().map(value)));
     }
     format!("{title}\n{table}")
+}
+
+/// The values of a group, first those that are published.
+fn all(group: &ShownGroup) -> impl Iterator<Item = &(String, Option<String>)> {
+    group.values.iter().chain(&group.unpublished)
 }
 
 fn json(window: WindowKey, shown: &Shown) -> Value {
@@ -116,9 +120,12 @@ fn json(window: WindowKey, shown: &Shown) -> Value {
         })
     };
     let state = |state: &ShownState| {
-        let group = |ShownGroup { key, event_hour, values }: &ShownGroup| {
-            let values: serde_json::Map<String, Value> =
-                values.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let group = |group: &ShownGroup| {
+            let ShownGroup { key, event_hour, .. } = group;
+            let mut values = serde_json::Map::new();
+            for (name, value) in all(group) {
+                values.entry(name.clone()).or_insert_with(|| json!(value));
+            }
             let mut shown = json!({ "key": key.0, "values": values });
             if let (Value::Object(fields), Some(hour)) = (&mut shown, event_hour) {
                 fields.insert("event_hour".to_owned(), hour.text().into());

@@ -90,17 +90,23 @@ fn each(
     site: &Site<'_>,
     mut take: impl FnMut((Segment, u64), Counter, Decimal) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    let Some(snapshot) = &site.pipeline.snapshot else { return Ok(()) };
     let bytes = u32::from(one.content.id_bytes);
     for group in &one.content.groups {
+        let key = group.key.counter_key().context("read a correction")?;
+        // Another definition of the pipeline counted it.
+        if !key.is_of(snapshot) {
+            continue;
+        }
+        let key = serde_json::to_string(&key.0)?;
         let minute = group.key.event_hour().unwrap_or(one.page.minute);
         let at = Timestamp::from_seconds(minute.start()).context("read the minute of a correction")?;
-        let key = serde_json::to_string(&group.key.counter_key().context("read a correction")?.0)?;
         for (row, id) in group.ids.iter().enumerate() {
             let id = u64::try_from(id >> (8 * bytes.saturating_sub(8))).unwrap_or_default();
             for (column, measure) in group.columns.iter().zip(one.content.measures.iter()) {
                 // The others aren't compared.
                 let amount = column.value(row).and_then(Cell::number).filter(|_| measure.aggregate == Aggregate::Sum);
-                let (Some(amount), Some(snapshot)) = (amount, &site.pipeline.snapshot) else { continue };
+                let Some(amount) = amount else { continue };
                 for window in &snapshot.windows {
                     let counter = Counter {
                         group: key.clone(),

@@ -9,6 +9,7 @@ use laptop::proof::rows::RowReader;
 use stream_types::{Decimal, Timestamp};
 use usage_aggregator::fold::{Alert, AlertState};
 use usage_aggregator::ledger::{AlertItem, WindowKey};
+use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::usage::{CounterKey, SnapshotItem};
 
 use crate::ledger::Open;
@@ -86,12 +87,7 @@ fn last(items: impl IntoIterator<Item = AlertItem>) -> anyhow::Result<Vec<Standi
 async fn value(ledger: &Open, window: WindowKey, alert: &Alert) -> anyhow::Result<Option<String>> {
     let snapshot = &ledger.snapshot;
     let Some(span) = window.span() else { return Ok(None) };
-    let text = |name: &String| match name.as_str() {
-        "entity" => alert.entity.clone(),
-        "resource" => alert.resource.clone(),
-        name => alert.variables.get(name).cloned().unwrap_or_default(),
-    };
-    let key = CounterKey(snapshot.group_variables.iter().map(text).collect());
+    let Some(key) = key(alert, snapshot) else { return Ok(None) };
     let item = SnapshotItem::new(snapshot, &key, span);
     let usage = &ledger.folder.usage;
     let key = item.key.into_iter().map(|(name, text)| (name, AttributeValue::S(text))).collect();
@@ -101,10 +97,19 @@ async fn value(ledger: &Open, window: WindowKey, alert: &Alert) -> anyhow::Resul
     Ok(row.and_then(|mut row| row.measures.remove(&alert.measure)))
 }
 
+/// The key of the alert's group; none if it is of another definition of the pipeline.
+fn key(alert: &Alert, snapshot: &Snapshot) -> Option<CounterKey> {
+    let others = snapshot.group_variables.iter().skip(2).map(|name| alert.variables.get(name).cloned());
+    let known = [Some(alert.entity.clone()), Some(alert.resource.clone())];
+    let key = CounterKey(known.into_iter().chain(others).collect::<Option<_>>()?);
+    (key.0.len() == alert.variables.len() + 2).then_some(key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::shell::alert_text::tests::alert;
+    use usage_aggregator::pipeline::{Pipeline, shipped};
 
     #[test]
     fn only_the_last_event_of_a_group_and_threshold_counts() {
@@ -131,6 +136,20 @@ mod tests {
         assert_eq!(states, [("7", AlertState::Fired, 2, at("02")), ("8", AlertState::Fired, 1, at("01"))]);
         let damaged = AlertItem { name: "0a#1#1".to_owned(), detail: "{}".to_owned(), raised_at: None };
         assert!(super::last([damaged]).is_err());
+    }
+
+    #[test]
+    fn a_group_of_another_definition_has_no_value() {
+        let mut snapshot = Pipeline::parse(&shipped("orders").unwrap()).unwrap().snapshot.unwrap();
+        let mut alert = alert("7", AlertState::Fired, 1);
+        alert.variables.clear();
+        assert_eq!(key(&alert, &snapshot), Some(CounterKey(vec!["7".to_owned(), alert.resource.clone()])));
+        snapshot.group_variables.push("region".to_owned());
+        assert_eq!(key(&alert, &snapshot), None, "without a variable");
+        alert.variables.insert("region".to_owned(), "eu".to_owned());
+        assert_eq!(key(&alert, &snapshot).unwrap().0, ["7", &alert.resource, "eu"]);
+        snapshot.group_variables.pop();
+        assert_eq!(key(&alert, &snapshot), None, "with one too many");
     }
 
     #[test]

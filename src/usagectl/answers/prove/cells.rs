@@ -92,17 +92,20 @@ pub(super) async fn read(
     now: Timestamp,
 ) -> anyhow::Result<Cells> {
     let mut cells = Cells::default();
+    let mut unpublished = BTreeSet::new();
     for window in windows {
         let shown = ledger
             .folder
             .show(Some(&ledger.snapshot), *window, None)
             .await
             .with_context(|| format!("read the state of {window}"))?;
-        for group in shown.states.into_iter().flat_map(|state| state.groups) {
+        let groups = shown.states.into_iter().flat_map(|state| state.groups);
+        for group in groups.filter(|group| group.key.is_of(&ledger.snapshot)) {
+            let cell = |measure| Cell { window: *window, group: group.key.0.clone(), measure };
             for (measure, value) in group.values {
-                let cell = Cell { window: *window, group: group.key.0.clone(), measure };
-                cells.states.insert(cell, value.map_or_else(|| "not known".to_owned(), plain_number));
+                cells.states.insert(cell(measure), value.map_or_else(|| "not known".to_owned(), plain_number));
             }
+            unpublished.extend(group.unpublished.into_iter().map(|(measure, _)| cell(measure)));
         }
     }
     let mut sums: BTreeMap<Cell, Option<Decimal>> = BTreeMap::new();
@@ -122,7 +125,12 @@ pub(super) async fn read(
         }
     }
     cells.added_up = windows.difference(&incomplete).copied().collect();
-    let known = sums.into_iter().filter(|(cell, _)| cells.added_up.contains(&cell.window));
+    let is_compared = |cell: &Cell| {
+        cells.added_up.contains(&cell.window)
+            && cell.group.len() == ledger.snapshot.group_variables.len()
+            && (cells.states.contains_key(cell) || !unpublished.contains(cell))
+    };
+    let known = sums.into_iter().filter(|(cell, _)| is_compared(cell));
     cells.pages =
         known.map(|(cell, sum)| (cell, sum.map_or_else(|| "not known".to_owned(), |sum| sum.to_string()))).collect();
     Ok(cells)

@@ -274,10 +274,12 @@ pub(crate) fn horizon(facts: &Facts) -> CheckResult {
             "HORIZON_DAYS is {days}, and at least {needed} are needed: {retention} for the stream, {kept} for the failure destination, 1 to spare"
         ));
     }
+    // What the ledger has already keeps its expiry, so KEEP_DAYS comes first, and HORIZON_DAYS much later.
+    let parameter = if facts.keep_days().unwrap_or(days) < needed { "KeepDays" } else { "HorizonDays" };
     warning(
         format!(
-            "HORIZON_DAYS is {days}, but a record can be {needed} days late ({retention} for the stream, {kept} for the failure destination, 1 to spare) and would be rejected as too_old; docs/semantics.md explains how to raise it"
+            "HORIZON_DAYS is {days}, but a record can be {needed} days late ({retention} for the stream, {kept} for the failure destination, 1 to spare) and would be rejected as too_old; docs/semantics.md explains how and when to raise it"
         ),
-        facts.deploy(&format!("HorizonDays={needed}")),
+        facts.deploy(&format!("{parameter}={needed}")),
     )
 }

@@ -226,7 +226,7 @@ pub(crate) fn settings(facts: &Facts) -> CheckResult {
         );
     }
     let horizon = *of(&facts.horizon_days)?;
-    let keep = append.variables.get("KEEP_DAYS").and_then(|days| days.parse::<i64>().ok());
+    let keep = facts.keep_days();
     if let Some(keep) = keep.filter(|keep| *keep < horizon) {
         return warning(
             format!("KEEP_DAYS is {keep}, below HORIZON_DAYS ({horizon}), so the ledger is kept for {horizon} days"),

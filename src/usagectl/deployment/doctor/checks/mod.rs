@@ -35,6 +35,11 @@ impl Facts {
         of(&self.mapping)
     }
 
+    /// KEEP_DAYS, if it is set.
+    fn keep_days(&self) -> Option<i64> {
+        self.function.as_ref().ok()?.variables.get("KEEP_DAYS")?.parse().ok()
+    }
+
     fn the_function(&self) -> Result<&Function, Unavailable> {
         of(&self.function)
     }

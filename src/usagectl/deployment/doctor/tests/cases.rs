@@ -230,6 +230,11 @@ fn storage_cases() -> Vec<Case> {
             f.ledger_table.as_mut().unwrap().deletion_protection = false
         }),
         ("a short horizon", C::Horizon, Warning, |f| f.horizon_days = Ok(10)),
+        ("a short horizon of a ledger that is kept longer", C::Horizon, Warning, |f| {
+            f.horizon_days = Ok(10);
+            let variables = &mut f.function.as_mut().unwrap().variables;
+            variables.insert("KEEP_DAYS".to_owned(), "16".to_owned());
+        }),
         ("a queue that keeps for two weeks", C::Horizon, Warning, |f| {
             f.horizon_days = Ok(15);
             waiting(f, 0, 0, QUEUE);
