@@ -194,8 +194,8 @@ async fn what_a_half_lists_whose_split_has_no_mark_yet_must_be_read() {
     }
     place.http.revive();
     place.http.set_plan(FaultPlan::none());
-    let items: Vec<_> = place.states().into_keys().map(|(_, sort_key)| sort_key).collect();
-    assert!(items.contains(&"2026-11-28T08:57/0".to_owned()) && !items.contains(&"2026-11-28T08:57/1".to_owned()));
+    let is_part = |(_, sort_key): &&(String, String)| sort_key.starts_with("2026-11-28T08:57/0");
+    assert_eq!(place.states().keys().filter(is_part).count(), 1, "{:?}", place.states());
     place.delete("ledger", "p#orders#2026-11-28T08:57#0", &format!("{:016x}", first[0].page.name));
     let second = place.append(&[(5, "b", 0, 3)], 1).await;
     let folded = place.fold(&second).await;
