@@ -45,7 +45,7 @@ impl Ledger {
             return Ok(None);
         }
         // This function exports no telemetry, so metrics that the others export are lines on stdout.
-        let config = Config::read(&|name: &str| match name {
+        let config = Config::read(|name: &str| match name {
             "METRICS_SINK" => value(name).map(|sink| if sink == "otlp" { "emf".to_owned() } else { sink }),
             _ => value(name),
         })?;

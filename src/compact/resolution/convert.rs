@@ -164,7 +164,7 @@ fn whole(value: &Avro) -> Option<i64> {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "Avro's readers round whole numbers, too")]
+#[expect(clippy::as_conversions, reason = "Avro's readers round whole numbers, too")]
 fn float(value: &Avro) -> Option<f32> {
     match value {
         Avro::Float(value) => Some(*value),
@@ -172,7 +172,7 @@ fn float(value: &Avro) -> Option<f32> {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "Avro's readers round whole numbers, too")]
+#[expect(clippy::as_conversions, reason = "Avro's readers round whole numbers, too")]
 fn double(value: &Avro) -> Option<f64> {
     match value {
         Avro::Double(value) => Some(*value),
