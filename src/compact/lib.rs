@@ -42,8 +42,8 @@
 //! those that have raw files.
 //!
 //! # Reading
-//! [`readable`] reads rows of both kinds of files as JSON, [`resolution`] converts rows of other versions of a schema, [`steps`] what they say about the histories of items, and `prove` compares
-//! them with the ledger once a day.
+//! [`readable`] reads rows of both kinds of files as JSON, [`resolution`] converts rows of other versions of a schema, [`steps`] reads
+//! what rows say about the histories of items, and `prove` compares them with the ledger once a day.
 
 mod columns;
 mod compactor;

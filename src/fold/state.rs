@@ -197,7 +197,8 @@ impl Listed {
 /// The leaves of a window by part; one without a version if the window has no state.
 pub(super) type Leaves = BTreeMap<String, State>;
 
-/// The leaves among the items of one window, as everybody reads them who doesn't write them. `None` if the halves of a split are missing, so that it must be read again.
+/// The leaves among the items of one window, as everybody reads them who doesn't write them. `None` if the halves of a split are
+/// missing, so that it must be read again.
 ///
 /// # Errors
 /// If an item is damaged, or if a newer release wrote it; not while states are rebuilt.

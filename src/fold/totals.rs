@@ -58,13 +58,15 @@ impl Totals {
         other: &'k Totals,
         key_here: impl Fn(&'k GroupKey) -> Option<Cow<'k, GroupKey>>,
     ) {
+        // Hardly any totals have given up a group, so groups are looked at only if some have.
+        let have_given_up = self.measures.iter().chain(other.measures.iter()).any(is_whole_group);
         for (key, values) in &other.groups {
             let Some(key) = key_here(key) else { continue };
-            if self.is_given_up(&key) {
+            if have_given_up && self.is_given_up(&key) {
                 continue;
             }
             let named: Vec<(&Measure, &Value)> = other.named(values).collect();
-            if named.iter().any(|(measure, _)| is_whole_group(measure)) {
+            if have_given_up && named.iter().any(|(measure, _)| is_whole_group(measure)) {
                 self.give_up(key.into_owned());
                 continue;
             }
