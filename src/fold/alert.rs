@@ -119,7 +119,7 @@ impl Alert {
     /// What is reported of a crossing; nothing if the key of its group is damaged.
     pub(super) fn new(pipeline: &str, snapshot: &Snapshot, partition: &str, crossing: &Crossing<'_>) -> Option<Alert> {
         let span = crossing.window.span()?;
-        let key = crossing.key.counter_key().ok()?;
+        let key = crossing.key.counter_key().ok().filter(|key| key.is_of(snapshot))?;
         let Rule { measure, at, .. } = crossing.rule;
         let limit = crossing.watch.limit(crossing.rule, crossing.event)?;
         let others = snapshot.group_variables.iter().zip(&key.0).skip(2);

@@ -209,9 +209,13 @@ impl Folder {
             .all()
             .iter()
             .enumerate()
-            .filter_map(|(number, task)| Some((number, task, task.publication(snapshot, windows, now)?)))
-            .map(|(number, task, publication)| async move {
-                let published = self.publish(fold, snapshot, task, &publication).await;
+            .map(|(number, task)| async move {
+                // An expired snapshot isn't written, but what has crossed a limit is reported.
+                let publication = task.publication(snapshot, windows, now);
+                let published = match &publication {
+                    Some(publication) => self.publish(fold, snapshot, task, publication).await.map(Some),
+                    None => Ok(None),
+                };
                 let raised = self.raise_task(snapshot, windows, task, now, fold.deadline).await;
                 (number, publication, published, raised)
             })
@@ -219,22 +223,22 @@ impl Folder {
         let mut all = PublishedAll::default();
         let mut publishing = stream::iter(publications).buffered(self.concurrency);
         while let Some((number, publication, published, raised)) = publishing.next().await {
-            all.folded.overflows += publication.overflows();
+            all.folded.overflows += publication.as_ref().map_or(0, Publication::overflows);
             match raised {
                 Ok(alerts) => all.folded.alerts += alerts,
                 Err(error) if error.kind == ErrorKind::Config => return Err(error),
                 Err(error) => all.failed.push((number, error)),
             }
             match published {
-                Ok(Published::Written) => all.folded.snapshots += 1,
-                Ok(Published::Restated) => {
+                Ok(Some(Published::Written)) => all.folded.snapshots += 1,
+                Ok(Some(Published::Restated)) => {
                     all.folded.snapshots += 1;
                     all.folded.restated += 1;
                 }
-                Ok(Published::Same | Published::Later(_)) => {}
+                Ok(Some(Published::Same | Published::Later(_)) | None) => {}
                 Err(error) if error.kind == ErrorKind::Config => return Err(error),
                 Err(error) if error.kind == ErrorKind::Poison => {
-                    all.folded.unpublished.push((publication.item, error));
+                    all.folded.unpublished.extend(publication.map(|publication| (publication.item, error)));
                 }
                 Err(error) => all.failed.push((number, error)),
             }

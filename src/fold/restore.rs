@@ -43,7 +43,8 @@ impl Folder {
             (measure, value.value().clone())
         };
         let version = (self.epoch << 48).max(1);
-        let publication = Publication { item, version, values: values.iter().map(value).collect(), restated_at: None };
+        let restated_at = snapshot.is_closed(span, now).then_some(now);
+        let publication = Publication { item, version, values: values.iter().map(value).collect(), restated_at };
         self.usage.restore(snapshot, publication, deadline).await
     }
 }

@@ -122,7 +122,7 @@ impl Task {
         }
         let item = SnapshotItem::new(snapshot, &key, span);
         let values = state.totals.group(&self.key)?.map(|(measure, value)| (measure.clone(), value.clone())).collect();
-        let is_closed = snapshot.closes_at(span).is_some_and(|closes_at| closes_at <= now.seconds());
-        Some(Publication { item, version: state.version, values, restated_at: is_closed.then_some(now) })
+        let restated_at = snapshot.is_closed(span, now).then_some(now);
+        Some(Publication { item, version: state.version, values, restated_at })
     }
 }

@@ -48,4 +48,9 @@ impl Snapshot {
         let together = closing.window.map_or(span.end(), |window| window.at(span.start, span.zone).end());
         Some(span.end().max(together) + closing.grace_seconds)
     }
+
+    /// Whether a window is closed: a change of its snapshots then says when it was made.
+    pub fn is_closed(&self, span: Span, now: Timestamp) -> bool {
+        self.closes_at(span).is_some_and(|closes_at| closes_at <= now.seconds())
+    }
 }

@@ -119,6 +119,13 @@ impl Snapshot {
         read_back.is_some_and(|counter| counter.iter().all(|(_, name)| !name.is_empty()))
     }
 
+    /// The name of the counter that gets the name `counter` if its own is taken.
+    pub fn named_if_taken(&self, counter: &str) -> Option<String> {
+        let template = self.if_taken.as_ref()?;
+        let (_, name) = template.read_back(counter)?.pop()?;
+        (template.render(|_| name.as_str()) == counter).then_some(name)
+    }
+
     /// How the measure that an attribute is part of combines the values of records.
     pub fn aggregate_of(&self, attribute: &str) -> Aggregate {
         let has = |(name, kind): &(&String, &MeasureKind)| kind.attributes(name).iter().any(|own| own == attribute);

@@ -45,6 +45,9 @@ pub enum Scalar {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order(Box<[u8]>);
 
+/// The sequence numbers of Kinesis have 56 digits.
+const KINESIS_BYTES: usize = 28;
+
 /// 1,024 bytes: a state has the text of each group in each window.
 pub const MAX_TEXT_BYTES: usize = 1024;
 
@@ -97,12 +100,19 @@ impl Order {
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// The number, and the position, which is empty in a record that isn't aggregated.
+    fn parts(&self) -> (&[u8], &[u8]) {
+        let is_aggregated = self.0.len() == KINESIS_BYTES + size_of::<u32>();
+        self.0.split_at_checked(KINESIS_BYTES).filter(|_| is_aggregated).unwrap_or((&self.0, &[]))
+    }
 }
 
-/// A number with more digits is greater.
+/// A number with more digits is greater. Of the same number, a higher position is.
 impl Ord for Order {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
+        let ((number, position), (other, others)) = (self.parts(), other.parts());
+        number.len().cmp(&other.len()).then_with(|| number.cmp(other)).then_with(|| position.cmp(others))
     }
 }
 
@@ -169,6 +179,15 @@ mod tests {
                 < order("49590338271490256608559692538361571095921575989136588898", Some(10))
         );
         assert_eq!(order("4421584500000000017450439091", None).bytes().len(), 14);
+    }
+
+    /// The Kinesis Producer Library sends a lone message as it is, between aggregated ones of the same time.
+    #[test]
+    fn aggregated_and_other_kinesis_records_are_in_the_order_of_their_sequence_numbers() {
+        let number = |last| format!("4959033827149025660855969253836157109592157598913658889{last}");
+        let ascending = [(7, None), (8, Some(0)), (8, Some(70_000)), (9, None), (9, Some(0))];
+        let ascending = ascending.map(|(last, user_record)| order(&number(last), user_record));
+        assert!(ascending.is_sorted_by(|one, other| one < other), "{ascending:02x?}");
     }
 
     #[test]

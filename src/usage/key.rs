@@ -120,7 +120,7 @@ impl<'p> MeasureNames<'p> {
     }
 
     /// The name that results from filling `capture` into `template`. If an attribute of every snapshot or a fixed
-    /// measure already has that name, or a fraction could have it, the result follows `if_taken`.
+    /// measure already has that name, or a fraction or another counter could have it, the result follows `if_taken`.
     ///
     /// # Errors
     /// If there is no `if_taken`, or if the name is too long or empty.
@@ -135,10 +135,8 @@ impl<'p> MeasureNames<'p> {
         if let Some((_, _, name)) = known {
             return Ok(Arc::clone(name));
         }
-        let name: Arc<str> = unreserved_name(pipeline, template.render(|_| capture)).ok_or(TAKEN)?.into();
-        if !MEASURE_NAME_BYTES.contains(&name.len()) {
-            return Err(format!("would give a counter a name of {} bytes; names have 1 to 255 bytes", name.len()));
-        }
+        let own = of_allowed_length(template.render(|_| capture))?;
+        let name: Arc<str> = of_allowed_length(unreserved_name(pipeline, own).ok_or(TAKEN)?)?.into();
         if self.captured.len() < MAX_REMEMBERED_NAMES {
             self.captured.push((measure, capture.into(), Arc::clone(&name)));
         }
@@ -148,23 +146,36 @@ impl<'p> MeasureNames<'p> {
 
 const TAKEN: &str = "would give a counter the name of another attribute; add `if_taken` to [snapshot] in the pipeline";
 
+fn of_allowed_length(name: String) -> Result<String, String> {
+    if MEASURE_NAME_BYTES.contains(&name.len()) {
+        return Ok(name);
+    }
+    Err(format!("would give a counter a name of {} bytes; names have 1 to 255 bytes", name.len()))
+}
+
 /// `name`, or the name that follows from `if_taken` if `name` is already used.
 fn unreserved_name(pipeline: &Pipeline, name: String) -> Option<String> {
     let Some(snapshot) = &pipeline.snapshot else { return Some(name) };
-    if is_free(snapshot, &name) {
+    if !is_taken(snapshot, &name) {
         return Some(name);
     }
     let other = snapshot.if_taken.as_ref()?.render(|_| name.as_str());
     is_free(snapshot, &other).then_some(other)
 }
 
+/// Whether a counter can't have its own name: another attribute has it, or a counter gets it whose own name is taken.
+fn is_taken(snapshot: &Snapshot, name: &str) -> bool {
+    let origin = |name: &String| snapshot.named_if_taken(name);
+    !std::iter::successors(Some(name.to_owned()), origin).all(|name| is_free(snapshot, &name))
+}
+
 /// Whether no other attribute has the name of a counter, or that of its fraction. The name depends on the record alone, so one that
 /// could be the fraction of some counter is taken, whether there is such a counter or not.
 fn is_free(snapshot: &Snapshot, name: &str) -> bool {
-    let is_taken = |attribute: &str| {
+    let is_used = |attribute: &str| {
         snapshot.reserved().any(|reserved| reserved == attribute)
             || snapshot.has_attribute(attribute)
             || snapshot.measures.iter().any(|fixed| fixed == attribute)
     };
-    !is_taken(name) && !snapshot.is_fraction(name) && !snapshot.fraction_of(name).is_some_and(|name| is_taken(&name))
+    !is_used(name) && !snapshot.is_fraction(name) && !snapshot.fraction_of(name).is_some_and(|name| is_used(&name))
 }

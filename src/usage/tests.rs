@@ -668,6 +668,11 @@ fn a_counter_whose_name_is_reserved_gets_another_name() {
     let found = counted(&pipeline, insert(r#"{"b_pk":1,"b_window":2,"b_ttl":3,"b_events":4,"b_rpm":5}"#));
     let names = ["events 1", "pk#limit 1", "window#limit 2", "ttl#limit 3", "events#limit 4", "rpm 5"];
     assert_eq!(found, names.map(|name| format!("7/orders {name}")).join(", "));
+    // These don't share the counters of "pk" and "pk#limit". "rpm" keeps its name, so nothing else gets "rpm#limit".
+    let found =
+        counted(&pipeline, insert(r#"{"b_pk":1,"b_pk#limit":2,"b_pk#limit#limit":3,"b_rpm#limit":4,"b_#limit":5}"#));
+    let names = ["events 1", "pk#limit 1", "pk#limit#limit 2", "pk#limit#limit#limit 3", "rpm#limit 4", "#limit 5"];
+    assert_eq!(found, names.map(|name| format!("7/orders {name}")).join(", "));
 }
 
 #[test]

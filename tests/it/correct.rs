@@ -267,6 +267,29 @@ fn a_void_of_whole_ids_is_repeated() {
     assert!(again.code == Some(0) && again.stdout.contains("so nothing changed"), "{again:?}");
 }
 
+/// A correction has its whole id, and a void has as much of it as the other pages of the minute have.
+#[test]
+fn a_correction_that_was_taken_back_is_nowhere_shown_as_counting() {
+    for id_bytes in ["8", "16"] {
+        let fixture = Fixture::new();
+        let run = |words: &[&str]| -> Run {
+            fixture.command(words).env("RECORD_ID_BYTES", id_bytes).output().unwrap().into()
+        };
+        fixture.write("event.json", &event(&[order_at(1, "129.9", recent())]));
+        assert_eq!(run(&["invoke", "event.json"]).code, Some(0));
+        let at = minute_of(recent());
+        assert_eq!(run(&[&add("amount", "1000", &at)[..], &["--id", "T-1"]].concat()).code, Some(0));
+        let corrections = || {
+            let exported = run(&["export", "--local", "--json", "--corrections"]).stdout;
+            let listed = run(&["correct", "list", "--local", "--json"]).stdout;
+            (exported.matches(r#""kind":"correction""#).count() > 0, listed.contains(r#""standing":"taken_back""#))
+        };
+        assert_eq!(corrections(), (true, false), "{id_bytes}");
+        assert_eq!(run(&[&["correct", "void", "--correction", "T-1"], &SIGNED[..]].concat()).code, Some(0));
+        assert_eq!(corrections(), (false, true), "{id_bytes}");
+    }
+}
+
 #[test]
 fn the_command_that_repeats_a_correction_names_its_data_folder() {
     let fixture = counted();

@@ -90,6 +90,10 @@ fn what_a_changed_pipeline_no_longer_publishes_is_not_compared() {
         let proof: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"));
         let differences = [&proof["wrong_snapshot_count"], &proof["wrong_state_count"]];
         assert_eq!(differences, [&json!(0), &json!(0)], "generation {generation}: {proof:#}");
+        // The rows of the records that the generations before have counted say something else now.
+        let reason = proof["archive"]["not_comparable"][0].as_str().unwrap();
+        assert!(reason.starts_with("another generation of the pipeline counted "), "{proof:#}");
+        assert_eq!((run.code, &proof["agrees"]), (Some(0), &json!(true)), "{proof:#}");
         let exported =
             fixture.run(&["export", "--pipeline-dir", "orders", "--local", "--start", &at[..7], "--corrections"]);
         let is_listed = exported.stdout.contains("a test");
@@ -185,6 +189,30 @@ async fn a_repair_that_dynamodb_refuses_fails_and_names_the_snapshot() {
     assert!(expected.iter().all(|text| repaired.stdout.contains(text)), "{repaired:?}");
     assert_eq!(prove(&fixture, window).0, Some(1));
     assert_eq!(fixture.run(&["prove", "--history", "--local"]).stdout, "no repairs found\n");
+}
+
+#[test]
+fn a_value_that_the_ledger_does_not_know_is_left_alone() {
+    let fixture = Fixture::new();
+    fixture.write_orders(str::to_owned);
+    let schema = fixture.0.path().join("orders/order.avsc");
+    let wide =
+        std::fs::read_to_string(&schema).unwrap().replace(r#""precision": 20, "scale": 2"#, r#""precision": 38"#);
+    std::fs::write(&schema, wide).unwrap();
+    let nines = "9".repeat(38);
+    fixture.write("event.json", &event(&[order_at(20, &nines, recent()), order_at(21, &nines, recent())]));
+    let invoked = fixture.run(&["invoke", "event.json", "--pipeline-dir", "orders"]);
+    assert_eq!(invoked.code, Some(0), "{invoked:?}");
+    // The sum has 39 digits, so the snapshot keeps what it has.
+    let window = &day()[..7];
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let repair = ["prove", window, "--local", "--pipeline-dir", "orders", "--repair", "--author", "ann"];
+        let repaired = fixture.run(&[&repair[..], dry_run].concat());
+        assert_eq!(repaired.code, Some(1), "{repaired:?}");
+        let expected = "left alone: the ledger no longer knows the value, so the snapshot keeps its last one";
+        assert!(repaired.stdout.contains(expected) && !repaired.stdout.contains("-> not known"), "{repaired:?}");
+        assert!(!repaired.stdout.contains("changed meanwhile"), "{repaired:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

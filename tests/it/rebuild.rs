@@ -65,11 +65,11 @@ struct Old {
 }
 
 impl Old {
-    async fn new(name: &str) -> Old {
+    async fn new(name: &str, text: &str) -> Old {
         let fixture = Fixture::new();
         let pipeline = fixture.0.path().join("stock");
         std::fs::create_dir(&pipeline).unwrap();
-        std::fs::write(pipeline.join("pipeline.toml"), PIPELINE).unwrap();
+        std::fs::write(pipeline.join("pipeline.toml"), text).unwrap();
         std::fs::write(pipeline.join("item.avsc"), SCHEMA).unwrap();
         let world = World::of_folder(name, &pipeline).await;
         Old { world, fixture, sequence: 0 }
@@ -115,7 +115,11 @@ impl Old {
 
     /// Three owners in two days, counted and published.
     async fn filled(name: &str) -> Old {
-        let mut old = Old::new(name).await;
+        Old::filled_by(name, PIPELINE).await
+    }
+
+    async fn filled_by(name: &str, pipeline: &str) -> Old {
+        let mut old = Old::new(name, pipeline).await;
         for owner in [1, 2, 3] {
             old.change(owner, 1, "2024-03-13T23:59:59Z", None, Some(("5", "red"))).await;
             old.change(owner, 1, "2024-03-14T10:00:00Z", Some(("5", "red")), Some(("7.25", "blue"))).await;
@@ -223,6 +227,26 @@ async fn a_snapshot_whose_pages_have_expired_is_rebuilt_exactly() {
     // Nothing is left to rebuild.
     let (code, again) = old.rebuild("2024-03", &[]);
     assert_eq!((code, &again["rebuilt"], &again["audits"]), (Some(0), &json!([]), &json!([])), "{again:#}");
+}
+
+/// The version of a snapshot stays as it is, so nothing else tells whoever has sent an invoice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_a_closed_window_that_is_rebuilt_says_when() {
+    let closing = "closing = { grace = \"30d\" }\n\n[[record]]";
+    let old = Old::filled_by("rebuild-closed", &PIPELINE.replacen("[[record]]", closing, 1)).await;
+    let before = old.snapshots(1).await;
+    assert!(before.iter().all(|item| !item.contains_key("restated_at")), "{before:#?}");
+    old.expire().await;
+    old.delete(1, "2024-03-14").await;
+    assert_eq!(old.rebuild("2024-03-14", &[]).0, Some(0));
+    let mut after = old.snapshots(1).await;
+    let restated = |item: &&mut StoredItem| item.contains_key("restated_at");
+    let restated: Vec<&mut StoredItem> = after.iter_mut().filter(restated).collect();
+    let [day] = <[_; 1]>::try_from(restated).unwrap();
+    assert!(day["sk"].as_s().unwrap().ends_with("#2024-03-14"), "{day:?}");
+    let at = day.remove("restated_at").unwrap();
+    assert!(at.as_s().unwrap().as_str() > "2026", "{at:?}");
+    assert_eq!(after, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

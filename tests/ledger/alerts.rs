@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use laptop::emulators::{Fault, FaultPlan};
 use usage_aggregator::fold::{AlertState, Depth, MAX_STATE_BYTES, Mode, Notice};
+use usage_aggregator::pipeline::TimeToLive;
 use usage_aggregator::pipeline::template::{ParsedText, Template};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
@@ -279,6 +280,20 @@ async fn a_sweep_puts_the_alert_of_a_lost_notice() {
     let snapshot = place.pipeline.snapshot.as_ref().unwrap();
     let swept = place.folder.sweep(snapshot, minute_of(0), Depth::Windows, now(), None).await.unwrap();
     assert_eq!((swept.repaired, place.alerts().len()), (0, 1));
+}
+
+/// A redrive brings records of a window whose snapshot isn't kept that long.
+#[tokio::test(start_paused = true)]
+async fn an_alert_is_put_although_the_snapshot_has_expired() {
+    let mut place = place(THREE);
+    let snapshot = Arc::get_mut(&mut place.pipeline).unwrap().snapshot.as_mut().unwrap();
+    snapshot.time_to_live = Some(TimeToLive { attribute: "ttl".to_owned(), days: vec![(Window::Hour, 1)] });
+    let notices = place.append(&[(1, "a", 0, 1), (2, "a", 0, 1), (3, "a", 0, 1)], 1).await;
+    let later = Timestamp::from_seconds(MINUTE + 3 * 86_400).unwrap();
+    let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+    let folded = place.folder.fold(snapshot, &notices, later, None).await.unwrap();
+    assert_eq!((folded.settled, folded.snapshots, folded.alerts), (notices.len(), 0, 1));
+    assert_eq!((place.alerted(), place.items("usage")), (vec!["a 1 1 fired".to_owned()], Vec::new()));
 }
 
 fn set_limit(place: &Place, entity: &str, limit: &str) {

@@ -34,8 +34,7 @@ impl UsageTable {
             let mut changes = changes(snapshot, &publication.values);
             let is_restated = !has(&found, &changes);
             if is_restated {
-                // With the first of several updates, so that a change is never without it.
-                changes.insert(0, Change::Set(RESTATED_ATTRIBUTE.to_owned(), AttributeValue::S(now.to_string())));
+                mark_restated(&mut changes, now);
             }
             match self.write(publication, &changes, Guard::Unchanged(stamp), condition, deadline).await? {
                 Sent::Written if is_restated => return Ok(Published::Restated),
@@ -48,6 +47,11 @@ impl UsageTable {
             }
         }
     }
+}
+
+/// Adds when the values of a closed window change: to the first of several updates, so that a change is never without it.
+pub(super) fn mark_restated(changes: &mut Vec<Change>, now: Timestamp) {
+    changes.insert(0, Change::Set(RESTATED_ATTRIBUTE.to_owned(), AttributeValue::S(now.to_string())));
 }
 
 impl Condition {

@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::expression::changes;
+use super::restate::mark_restated;
 use super::stored::{has, stored_version};
 use super::{Condition, Guard, Publication, Sent, UsageTable};
 use crate::error::Error;
@@ -33,10 +34,14 @@ impl UsageTable {
         deadline: Option<Instant>,
     ) -> Result<Restored, Error> {
         let found = self.read(&publication, deadline).await?;
-        let changes = changes(snapshot, &publication.values);
+        let mut changes = changes(snapshot, &publication.values);
         let stamp = found.get(VERSION_ATTRIBUTE);
-        if stamp.is_some() && has(&found, &changes) {
+        let has_values = has(&found, &changes);
+        if stamp.is_some() && has_values {
             return Ok(Restored::Same);
+        }
+        if let Some(now) = publication.restated_at.filter(|_| !has_values) {
+            mark_restated(&mut changes, now);
         }
         let version = stored_version(Some(&found)).unwrap_or(publication.version);
         let publication = Publication { version, ..publication };

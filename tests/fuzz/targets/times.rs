@@ -63,6 +63,10 @@ pub(crate) fn window_key(data: &[u8]) {
     assert_eq!(WindowKey::parse(&key.text(), zone), Some(key), "{text}");
     assert!(key.start() < key.end(), "{text}");
     for level in [Level::Hour, Level::Day, Level::Week, Level::Month, Level::Total] {
+        // Months aren't summed up from weeks. The first week began before the first month.
+        if (key.level, level) == (Level::Week, Level::Month) {
+            continue;
+        }
         let within = key.within(level);
         assert_eq!(WindowKey::parse(&within.text(), zone), Some(within), "{text}");
         assert!(key.level == Level::Piece || (within.start() <= key.start() && key.start() < within.end()), "{text}");

@@ -79,9 +79,7 @@ pub(super) fn ledger(site: &Site<'_>) -> Option<LedgerTable> {
 
 /// The minute and the first 8 bytes of the id of each record of a correction or void.
 fn ids(one: &Registered) -> Vec<(Segment, u64)> {
-    let bytes = u32::from(one.content.id_bytes);
-    let first = |id: u128| u64::try_from(id >> (8 * bytes.saturating_sub(8))).unwrap_or_default();
-    one.content.groups.iter().flat_map(|group| &group.ids).map(|id| (one.page.minute, first(*id))).collect()
+    one.content.short_ids().map(|id| (one.page.minute, id)).collect()
 }
 
 /// Passes each amount of a correction or void to `take`, once for each counter that it is in, with its record.
@@ -91,7 +89,6 @@ fn each(
     mut take: impl FnMut((Segment, u64), Counter, Decimal) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let Some(snapshot) = &site.pipeline.snapshot else { return Ok(()) };
-    let bytes = u32::from(one.content.id_bytes);
     for group in &one.content.groups {
         let key = group.key.counter_key().context("read a correction")?;
         // Another definition of the pipeline counted it.
@@ -102,7 +99,7 @@ fn each(
         let minute = group.key.event_hour().unwrap_or(one.page.minute);
         let at = Timestamp::from_seconds(minute.start()).context("read the minute of a correction")?;
         for (row, id) in group.ids.iter().enumerate() {
-            let id = u64::try_from(id >> (8 * bytes.saturating_sub(8))).unwrap_or_default();
+            let id = one.content.short_id(*id);
             for (column, measure) in group.columns.iter().zip(one.content.measures.iter()) {
                 // The others aren't compared.
                 let amount = column.value(row).and_then(Cell::number).filter(|_| measure.aggregate == Aggregate::Sum);

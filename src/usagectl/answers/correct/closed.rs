@@ -40,7 +40,7 @@ fn closed(snapshot: &Snapshot, minutes: impl IntoIterator<Item = Segment>, now: 
     let spans = minutes
         .into_iter()
         .flat_map(|minute| snapshot.windows.iter().map(move |window| window.at(minute.start(), snapshot.zone)));
-    spans.filter(|span| snapshot.closes_at(*span).is_some_and(|closes_at| closes_at <= now.seconds())).collect()
+    spans.filter(|span| snapshot.is_closed(*span, now)).collect()
 }
 
 #[cfg(test)]

@@ -128,11 +128,7 @@ impl List {
 /// The minutes and the beginnings of the ids of all records that were taken back.
 fn voided(all: &[Registered]) -> BTreeSet<(Segment, u64)> {
     let voids = all.iter().filter(|registered| matches!(registered.kind, PageKind::Void(..)));
-    let ids = |registered: &'_ Registered| -> Vec<(Segment, u64)> {
-        let ids = registered.content.groups.iter().flat_map(|group| &group.ids);
-        ids.filter_map(|id| Some((registered.page.minute, u64::try_from(*id).ok()?))).collect()
-    };
-    voids.flat_map(ids).collect()
+    voids.flat_map(|void| void.content.short_ids().map(|id| (void.page.minute, id))).collect()
 }
 
 /// The pages of some minutes.

@@ -25,21 +25,3 @@ pub(super) fn rows(content: &PageContent) -> anyhow::Result<Rows> {
     }
     Ok(rows)
 }
-
-/// The first 8 bytes of an id of which a page stores this many.
-pub(super) fn short(id: u128, id_bytes: u8) -> Option<u64> {
-    u64::try_from(id >> (8 * u32::from(id_bytes).saturating_sub(8))).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_begins_with_the_same_8_bytes_however_many_are_stored() {
-        let whole = 0x5d41_402a_bc4b_2a76_b971_9d91_1017_c592_u128;
-        for id_bytes in 8..=16_u8 {
-            assert_eq!(short(whole >> (8 * u32::from(16 - id_bytes)), id_bytes), Some(0x5d41_402a_bc4b_2a76));
-        }
-    }
-}

@@ -14,7 +14,7 @@ use super::closed::check_closed;
 use super::limits::check_minute;
 use super::put::{Draft, Fold, Shown, kind_name, put};
 use super::repeat::CommandLine;
-use super::rows::{rows, short};
+use super::rows::rows;
 use super::{Signed, default_id, minute};
 use crate::ledger::author;
 use crate::ledger::{Open, open};
@@ -174,9 +174,7 @@ const MAX_PAGE_BYTES: usize = 300 * 1024;
 
 /// The registered page of the same request.
 async fn again(ledger: &Open, registered: Registered, request: &Request) -> anyhow::Result<Draft> {
-    let content = &registered.content;
-    let ids = content.groups.iter().flat_map(|group| &group.ids);
-    let taken: BTreeSet<u64> = ids.filter_map(|id| short(*id, content.id_bytes)).collect();
+    let taken: BTreeSet<u64> = registered.content.short_ids().collect();
     let mut is_same = matches!(registered.kind, PageKind::Void(..))
         && registered.page.minute == request.minute
         && registered.signature == request.signature

@@ -41,11 +41,16 @@ pub(super) struct Cells {
     pub expired_windows: BTreeSet<WindowKey>,
     /// The records of the pages, without corrections.
     pub records: CountedRecords,
+    /// How many of them another generation of the measures counted.
+    pub of_other_generations: usize,
     /// Minutes whose pages may have expired.
     pub expired: usize,
     /// Minutes with pages that wait to be folded.
     pub unfolded: Vec<WindowKey>,
 }
+
+/// What a state says of a value that would need more than 38 digits, or that it gave up.
+pub(super) const NOT_KNOWN: &str = "not known";
 
 /// The windows of snapshots in a window that have begun, and whose states can't have expired.
 pub(super) fn windows(ledger: &Open, window: WindowKey, now: Timestamp) -> BTreeSet<WindowKey> {
@@ -103,7 +108,7 @@ pub(super) async fn read(
         for group in groups.filter(|group| group.key.is_of(&ledger.snapshot)) {
             let cell = |measure| Cell { window: *window, group: group.key.0.clone(), measure };
             for (measure, value) in group.values {
-                cells.states.insert(cell(measure), value.map_or_else(|| "not known".to_owned(), plain_number));
+                cells.states.insert(cell(measure), value.map_or_else(|| NOT_KNOWN.to_owned(), plain_number));
             }
             unpublished.extend(group.unpublished.into_iter().map(|(measure, _)| cell(measure)));
         }
@@ -132,7 +137,7 @@ pub(super) async fn read(
     };
     let known = sums.into_iter().filter(|(cell, _)| is_compared(cell));
     cells.pages =
-        known.map(|(cell, sum)| (cell, sum.map_or_else(|| "not known".to_owned(), |sum| sum.to_string()))).collect();
+        known.map(|(cell, sum)| (cell, sum.map_or_else(|| NOT_KNOWN.to_owned(), |sum| sum.to_string()))).collect();
     Ok(cells)
 }
 
@@ -170,6 +175,8 @@ async fn add_minute(
     read.records.retain(|record| of(record).within(Level::Hour) == hour);
     for record in read.records.iter().filter(|record| record.standing != Standing::Repeated) {
         note(record, &mut cells.records)?;
+        let is_of_other = record.kind == PageKind::Usage && record.generation != ledger.config.pipeline.generation;
+        cells.of_other_generations += usize::from(is_of_other);
         let counts = record.standing == Standing::Counted;
         for window in windows {
             for (measure, amount) in &record.amounts {

@@ -215,6 +215,11 @@ async fn compare_archive(ledger: &Open, window: WindowKey, cells: &Cells, now: T
     let Some(archive) = &config.archive else {
         return Ok(Archive::NotComparable(vec![format!("pipeline {} archives nothing", config.pipeline.name)]));
     };
+    // What the present measures make of their rows is something else.
+    if cells.of_other_generations > 0 {
+        let records = console::counted(cells.of_other_generations, "record");
+        return Ok(Archive::NotComparable(vec![format!("another generation of the pipeline counted {records}")]));
+    }
     let (clients, period) = (ledger.deployment.clients(), Period::new(window.text()));
     let site = Site {
         clients: &clients,

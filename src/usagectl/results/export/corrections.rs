@@ -32,28 +32,19 @@ pub(super) async fn read(
         // Put again after the number of buckets changed, a page is in two of them.
         pages.extend(read.into_iter().map(|page| ((minute, page.reference.name), page)));
     }
-    let taken_back: BTreeSet<(Segment, u128)> =
-        pages.iter().flat_map(|((minute, _), page)| taken_back(*minute, page)).collect();
+    let voids = pages.iter().filter(|(_, page)| matches!(page.kind, PageKind::Void(..)));
+    let taken_back: BTreeSet<(Segment, u64)> =
+        voids.flat_map(|((minute, _), page)| page.content.short_ids().map(|id| (*minute, id))).collect();
     for ((minute, _), page) in pages {
         if let PageKind::Correction(author, reason) = page.kind {
             let correction = Correction { at: minute.text(), author, reason };
-            let counts = |id: u128| !taken_back.contains(&(minute, id));
+            let counts = |id: u128| !taken_back.contains(&(minute, page.content.short_id(id)));
             rows(head, selection, minute, &correction, (&page.content, &counts))?
                 .into_iter()
                 .try_for_each(&mut take)?;
         }
     }
     Ok(())
-}
-
-/// The records that a page takes back: they count nowhere.
-fn taken_back(minute: Segment, page: &ReadPage) -> impl Iterator<Item = (Segment, u128)> + '_ {
-    let is_void = matches!(page.kind, PageKind::Void(..));
-    page.content
-        .groups
-        .iter()
-        .filter(move |_| is_void)
-        .flat_map(move |group| group.ids.iter().map(move |id| (minute, *id)))
 }
 
 /// The minutes and buckets with corrections, or with what takes records back.

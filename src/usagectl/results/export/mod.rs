@@ -9,6 +9,7 @@ mod period;
 mod row;
 mod sorter;
 mod target;
+pub(super) use row::second_of;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use target::fuzzing;

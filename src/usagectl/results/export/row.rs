@@ -70,7 +70,7 @@ impl UsageRow {
 }
 
 /// The second of an RFC 3339 text, which may have the offset of a time zone.
-pub(super) fn second_of(text: &str) -> Option<i64> {
+pub(in crate::results) fn second_of(text: &str) -> Option<i64> {
     text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
 }
 

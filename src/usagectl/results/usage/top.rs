@@ -1,12 +1,16 @@
 //! `usagectl usage top`: ranks the entities of a window.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use laptop::proof::rows::Row;
 use serde_json::json;
 use usage_aggregator::decimal::Decimal;
 use usage_aggregator::pipeline::{Aggregate, adjusted_name};
+use usage_aggregator::window::Window;
 
 use super::{NOTHING, fits, keep_at, read, start, start_length};
+use crate::results::export::second_of;
 use crate::results::sums::{self, Length};
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::csv_text::{Formulas, csv_text};
@@ -26,7 +30,7 @@ pub(super) struct Top {
     #[arg(long, default_value = "day")]
     window: Length,
     /// Start of the window, for example 2026-11-21 [default: the newest with snapshots]
-    #[arg(long, value_name = "START", value_parser = start)]
+    #[arg(long, value_name = "START", value_parser = start_or_instant)]
     at: Option<String>,
     /// Only this resource
     #[arg(long, value_name = "TEXT")]
@@ -56,9 +60,12 @@ impl Top {
         let window = self.window.window();
         let mut rows = read(&self.place, options, None, |row| fits(row, self.resource.as_deref(), window)).await?;
         let kept = keep_at(&mut rows, self.at.as_deref(), start_length(window));
-        let Some(at) = kept.filter(|_| !rows.is_empty()) else {
+        let Some(mut at) = kept.filter(|_| !rows.is_empty()) else {
             return nothing(options, self.csv);
         };
+        if window == Window::Hour && at.len() == start_length(window) {
+            keep_one_hour(&mut rows, &mut at, self.at.is_some())?;
+        }
         let measure = sums::measure(&sums::measures(&rows), self.measure.as_deref(), "--measure")?;
         let ranking = Ranking::new(&rows, measure)?;
         let title = format!("{measure} by entity, {} {at}", window.name());
@@ -71,6 +78,32 @@ impl Top {
         })?;
         Ok(Done::Well)
     }
+}
+
+/// Parses `--at`: a month, day, or hour, or the whole start of a window.
+fn start_or_instant(text: &str) -> Result<String, String> {
+    second_of(text).map_or_else(|| start(text), |_| Ok(text.to_owned()))
+}
+
+/// Where clocks go back, an hour comes twice, and only the offset tells the two apart. Keeps the later one, and makes `at` its
+/// start.
+///
+/// # Errors
+/// If someone asked for this hour without the offset.
+fn keep_one_hour(rows: &mut Vec<Row>, at: &mut String, is_requested: bool) -> Result<(), UsageError> {
+    let starts: BTreeMap<i64, String> =
+        rows.iter().filter_map(|row| Some((second_of(row.start())?, row.start().to_owned()))).collect();
+    match (starts.first_key_value(), starts.last_key_value()) {
+        (Some((first, one)), Some((last, other))) if first < last => {
+            if is_requested {
+                return Err(UsageError(format!("--at: {at} comes twice; choose {one} or {other}")));
+            }
+            rows.retain(|row| second_of(row.start()) == Some(*last));
+            other.clone_into(at);
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// The name of the column with the adjustments.
@@ -201,6 +234,18 @@ impl<'r> Ranking<'r> {
 mod tests {
     use super::*;
     use crate::results::usage::tests::restated_and_not;
+
+    #[test]
+    fn an_hour_that_comes_twice_is_two_windows() {
+        let row =
+            |start: &str| Row { variables: [("window_start".to_owned(), start.to_owned())].into(), ..Row::default() };
+        let starts = ["2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", "2026-10-25T02:00:00+02:00"];
+        let (mut rows, mut at) = (starts.map(row).to_vec(), "2026-10-25T02".to_owned());
+        let message = "--at: 2026-10-25T02 comes twice; choose 2026-10-25T02:00:00+02:00 or 2026-10-25T02:00:00+01:00";
+        assert_eq!(keep_one_hour(&mut rows, &mut at, true).unwrap_err().to_string(), message);
+        keep_one_hour(&mut rows, &mut at, false).unwrap();
+        assert_eq!((rows.len(), &*at), (1, "2026-10-25T02:00:00+01:00"));
+    }
 
     #[test]
     fn an_entity_says_when_it_was_restated_and_how_much_is_adjusted() {

@@ -73,7 +73,7 @@ impl Sending {
         options: &Options,
     ) -> anyhow::Result<Done> {
         let (most, at_once) = self.target.batches();
-        let identity = Identity { source: &self.source, has_versions: self.target.has_versions() };
+        let identity = Identity { source: &self.source, are_replaced: self.target.replaces_events() };
         let progress = console::spinner("events sent");
         let (mut tally, mut batch) = (Tally::default(), Vec::new());
         let mut latest = Latest { seconds: self.target.one_event_in(head.window), windows: HashMap::new() };

@@ -1,5 +1,5 @@
 //! An event: what a billing system gets of a row. Its identifier depends on nothing but the row's place, so that the same row
-//! always is the same event.
+//! always is the same event; for a system that uses the last event of a window, it depends on all that the event says.
 
 use crate::results::export::row::{Head, UsageRow, column, second_of};
 use crate::shell::console::UsageError;
@@ -25,8 +25,8 @@ pub(super) struct Event {
 #[derive(Debug)]
 pub(super) struct Identity<'i> {
     pub source: &'i str,
-    /// Whether a later version of a window is another event.
-    pub has_versions: bool,
+    /// Whether an event that says something else of a window is another event, which replaces the one before.
+    pub are_replaced: bool,
 }
 
 impl Event {
@@ -51,16 +51,18 @@ impl Event {
         ] {
             fields.push((name.to_owned(), text.to_owned()));
         }
-        Some(Event { id: id(head, &row, identity), name, customer, second, row, fields })
+        Some(Event { id: id(head, &row, (&name, &customer), identity), name, customer, second, row, fields })
     }
 }
 
-fn id(head: &Head, row: &UsageRow, identity: &Identity<'_>) -> String {
-    let version = row.version.filter(|_| identity.has_versions).map(|version| version.to_string());
+fn id(head: &Head, row: &UsageRow, (name, customer): (&str, &str), identity: &Identity<'_>) -> String {
     let parts = ["usage export 1", identity.source, &head.pipeline, head.window.name(), &row.start, &row.measure];
+    // A repair changes a value that was wrong, and keeps its version.
+    let version = row.version.map(|version| version.to_string()).unwrap_or_default();
+    let said = [&*version, &row.value, name, customer].into_iter().filter(|_| identity.are_replaced);
     let group = row.group.iter().map(String::as_str);
     let mut hasher = blake3::Hasher::new();
-    for part in parts.into_iter().chain(version.as_deref()).chain(group) {
+    for part in parts.into_iter().chain(said).chain(group) {
         hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hasher.update(part.as_bytes());
     }
@@ -119,12 +121,14 @@ fn value<'r>(head: &'r Head, row: &'r UsageRow, variable: &str) -> Result<&'r st
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::super::row::tests::{head, row};
     use super::*;
 
     /// The event of a row without versions.
     pub(in super::super) fn event(entity: &str, measure: &str, value: &str) -> Event {
-        let identity = Identity { source: "stack", has_versions: false };
+        let identity = Identity { source: "stack", are_replaced: false };
         let name = EventName::parse("{resource}_{measure}")
             .unwrap()
             .of(&head(), &row(entity, "orders", measure, value))
@@ -135,7 +139,8 @@ pub(super) mod tests {
 
     #[test]
     fn an_id_depends_on_the_place_of_the_value_and_not_on_the_value() {
-        let identity = Identity { source: "stack", has_versions: false };
+        let identity = Identity { source: "stack", are_replaced: false };
+        let id = |head: &Head, row: &UsageRow, identity: &Identity<'_>| id(head, row, ("meter", "cus_1"), identity);
         let first = id(&head(), &row("7", "orders", "amount", "1"), &identity);
         let later = UsageRow { version: Some(8), ..row("7", "orders", "amount", "2") };
         assert_eq!(first, id(&head(), &later, &identity));
@@ -150,10 +155,20 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn with_versions_a_later_version_is_another_event() {
-        let identity = Identity { source: "stack", has_versions: true };
-        let [one, two] = [7, 8].map(|version| UsageRow { version: Some(version), ..row("7", "orders", "amount", "1") });
-        assert_ne!(id(&head(), &one, &identity), id(&head(), &two, &identity));
+    fn where_events_are_replaced_an_event_that_says_something_else_is_another_one() {
+        let row = |version, value: &str| UsageRow { version, ..row("7", "orders", "amount", value) };
+        let said = [
+            (row(Some(7), "1"), "meter", "cus_1"),
+            (row(Some(8), "1"), "meter", "cus_1"),
+            (row(Some(7), "2"), "meter", "cus_1"),
+            (row(Some(7), "1"), "other", "cus_1"),
+            (row(Some(7), "1"), "meter", "cus_2"),
+        ];
+        for (are_replaced, different) in [(true, said.len()), (false, 1)] {
+            let identity = Identity { source: "stack", are_replaced };
+            let ids = said.iter().map(|(row, name, customer)| id(&head(), row, (name, customer), &identity));
+            assert_eq!(ids.collect::<BTreeSet<String>>().len(), different);
+        }
     }
 
     #[test]

@@ -95,8 +95,8 @@ impl Target {
         }
     }
 
-    /// Whether an event of a later version of a window is another event. Only where it replaces the earlier one.
-    fn has_versions(self) -> bool {
+    /// Whether the last event of a window replaces those before.
+    fn replaces_events(self) -> bool {
         self == Target::Stripe
     }
 

@@ -30,7 +30,6 @@ pub(super) fn objection(event: &Event, now: Timestamp) -> Option<String> {
 
 /// The request with this event, of which there is one.
 pub(super) fn request(events: &[Event]) -> Request {
-    let id = events.first().map(|event| event.id.clone()).unwrap_or_default();
     let fields = events.iter().flat_map(|event| {
         [
             ("event_name", event.name.clone()),
@@ -43,11 +42,9 @@ pub(super) fn request(events: &[Event]) -> Request {
     let field = |(name, value): (&str, String)| format!("{}={}", encoded(name), encoded(&value));
     Request {
         path: "/v1/billing/meter_events",
-        headers: vec![
-            ("Content-Type", "application/x-www-form-urlencoded".to_owned()),
-            // Stripe answers a repeated request as it answered the first, for at least 24 hours.
-            ("Idempotency-Key", id),
-        ],
+        // No Idempotency-Key: with one, Stripe would answer each repetition of a request that failed with the same server error, for
+        // at least 24 hours. It recognizes a repeated event by its identifier.
+        headers: vec![("Content-Type", "application/x-www-form-urlencoded".to_owned())],
         body: fields.map(field).collect::<Vec<_>>().join("&"),
     }
 }
