@@ -17,10 +17,13 @@ pub fn text(pipeline: &str, report: &Report) -> String {
         let remedy = "set the failure destination with --failures s3://bucket/prefix";
         lines.push(format!("{} poison records not checked: {remedy}", report.poison_records));
     }
+    let counters = report.counted.map_or(0, |counted| counted.unsure_counters);
     if report.unsure_records > 0 {
-        let counters = report.counted.map_or(0, |counted| counted.unsure_counters);
         let why = "sent across the end of an hour, or possibly not received";
         lines.push(format!("{} records uncertain ({why}); {counters} counters not compared", report.unsure_records));
+    } else if counters > 0 {
+        let counters = counted(usize::try_from(counters).unwrap_or(usize::MAX), "counter");
+        lines.push(format!("{counters} not compared: a sum of more than 38 digits, or a change without its old value"));
     }
     if !report.skipped.is_empty() {
         let skipped = report.skipped.join(", ");
@@ -37,7 +40,7 @@ pub fn text(pipeline: &str, report: &Report) -> String {
             indicators.agreeing_targets, indicators.targets
         ));
     }
-    lines.extend([counters(report), rows(report), poison(report), indicators(report)].into_iter().flatten());
+    lines.extend([differing_counters(report), rows(report), poison(report), indicators(report)].into_iter().flatten());
     let shown = u64::try_from(report.differences.len()).unwrap_or(u64::MAX);
     if report.difference_count > shown {
         let more = report.difference_count - shown;
@@ -112,7 +115,7 @@ fn counts(report: &Report) -> String {
     [counted, archived].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn counters(report: &Report) -> Option<String> {
+fn differing_counters(report: &Report) -> Option<String> {
     let titles = ["entity", "resource", "window", "start", "measure", "expected", "found", "difference"];
     let mut listing = table::titled(titles);
     for of in &report.differences {

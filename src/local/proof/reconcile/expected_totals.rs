@@ -25,13 +25,18 @@ pub(super) struct Counter {
 /// The expected and found totals.
 pub(super) struct ExpectedTotals {
     connection: Connection,
-    pending: HashMap<Counter, Decimal>,
+    /// Sums, or nothing if one would have more than 38 digits.
+    pending: HashMap<Counter, Option<Decimal>>,
     /// Counted records by group and hour, before they are added to the file.
     pending_records: HashMap<(String, String), u64>,
 }
 
 /// Counters that differ.
 pub(super) const DIFFERING: &str = "unsure = 0 AND expired = 0 AND expected IS NOT found";
+
+/// Excludes a counter from the comparison.
+const DOUBT: &str = "INSERT INTO counters (grp, window, start, measure, unsure) VALUES (?1, ?2, ?3, ?4, 1)
+                     ON CONFLICT DO UPDATE SET unsure = 1";
 
 const SCHEMA: &str = "
 PRAGMA journal_mode = OFF;
@@ -70,10 +75,10 @@ impl ExpectedTotals {
         &self.connection
     }
 
-    /// Adds to a counter's expected value.
+    /// Adds to a counter's expected value. A sum of more than 38 digits isn't published, so its counter isn't compared.
     pub(super) fn expect(&mut self, counter: Counter, amount: Decimal) -> anyhow::Result<()> {
-        let sum = self.pending.entry(counter).or_default();
-        *sum = sum.checked_add(amount).context("add up the expected totals")?;
+        let sum = self.pending.entry(counter).or_insert(Some(Decimal::ZERO));
+        *sum = sum.and_then(|sum| sum.checked_add(amount).ok());
         if self.pending.len() >= PENDING_SUMS { self.settle() } else { Ok(()) }
     }
 
@@ -95,10 +100,7 @@ impl ExpectedTotals {
     /// Excludes a counter from the comparison.
     pub(super) fn doubt(&mut self, counter: &Counter) -> anyhow::Result<()> {
         let Counter { group, window, start, measure } = counter;
-        let mut statement = self.connection.prepare_cached(
-            "INSERT INTO counters (grp, window, start, measure, unsure) VALUES (?1, ?2, ?3, ?4, 1)
-             ON CONFLICT DO UPDATE SET unsure = 1",
-        )?;
+        let mut statement = self.connection.prepare_cached(DOUBT)?;
         statement.execute(params![group, window, start, measure])?;
         Ok(())
     }
@@ -156,12 +158,15 @@ impl ExpectedTotals {
             "INSERT INTO counters (grp, window, start, measure, expected) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT DO UPDATE SET expected = excluded.expected",
         )?;
+        let mut doubt = self.connection.prepare_cached(DOUBT)?;
         for (Counter { group, window, start, measure }, amount) in self.pending.drain() {
             let key = params![group, window, start, measure];
             let before: Option<Option<String>> = read.query_row(key, |row| row.get(0)).optional()?;
             let before = before.flatten().map(|text| Decimal::parse(&text)).transpose().context("read a sum")?;
-            let sum = before.unwrap_or_default().checked_add(amount).context("add up the expected totals")?;
-            write.execute(params![group, window, start, measure, sum.to_string()])?;
+            match amount.and_then(|amount| before.unwrap_or_default().checked_add(amount).ok()) {
+                Some(sum) => write.execute(params![group, window, start, measure, sum.to_string()])?,
+                None => doubt.execute(key)?,
+            };
         }
         let mut count = self.connection.prepare_cached(
             "INSERT INTO counted_records VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET records = records + excluded.records",
