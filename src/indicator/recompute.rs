@@ -13,7 +13,7 @@ use futures::stream::{self, StreamExt};
 use super::attribute::from_item;
 use super::contribution::{TargetKey, contribution};
 use super::table::{Put, SourceTable, StoredTarget};
-use super::values::Values;
+use super::values::{MAX_NAME_BYTES, Values};
 use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind};
 use crate::outline::WrittenItems;
@@ -206,7 +206,18 @@ impl Recomputer<'_> {
             }
             start = page.next;
             if start.is_none() {
-                return Ok(values.entries());
+                break;
+            }
+        }
+        match values.too_long_name() {
+            None => Ok(values.entries()),
+            Some((name, bytes)) => {
+                let message = format!(
+                    "compute the indicator \"{}\": \"{name}\" would have an entry with a name of {bytes} bytes; DynamoDB \
+                     allows at most {MAX_NAME_BYTES}",
+                    indicator.name
+                );
+                Err(Failure::poison(Code::InvalidValue, message))
             }
         }
     }

@@ -80,6 +80,9 @@ impl SourceTable<'_> {
     /// Transient if the deadline passed, config if someone must fix something first.
     pub async fn target(&self, indicator: &Indicator, key: &TargetKey) -> Result<StoredTarget, Error> {
         let doing = format!("read a target from {} (dynamodb:GetItem)", self.name);
+        if let Some(why) = indicator.key_refusal(key) {
+            return Err(Error::poison(format!("{doing}: {why}")));
+        }
         let names = key.iter().map(|(name, _)| name).chain([&indicator.attribute]);
         let names: HashMap<String, String> =
             names.enumerate().map(|(number, name)| (format!("#a{number}"), name.clone())).collect();
@@ -187,7 +190,6 @@ impl SourceTable<'_> {
             match call.customize().config_override(no_retries()).send().await {
                 Ok(_) => Ok(Put::Done),
                 Err(SdkError::ServiceError(error)) if is_refused(error.err()) => Ok(Put::Refused),
-                Err(error) if is_too_large(&error) => Err(Error::from_sdk(&doing, &error)),
                 Err(error) => Err(classified(&doing, indicator, &error)),
             }
         })
@@ -207,16 +209,13 @@ fn is_refused(error: &UpdateItemError) -> bool {
     matches!(error, UpdateItemError::ConditionalCheckFailedException(_))
 }
 
-/// Whether the values don't fit into the item, which is the fault of its items.
-fn is_too_large<R>(error: &SdkError<UpdateItemError, R>) -> bool {
-    let message = match error {
-        SdkError::ServiceError(error) => error.err().message(),
-        _ => None,
-    };
-    message.is_some_and(|message| message.contains("size"))
+/// Whether DynamoDB refuses a key, the name of an entry, or an item for its size, which is the fault of the items.
+fn is_too_large(message: &str) -> bool {
+    ["size", "too large"].iter().any(|part| message.contains(part))
 }
 
-/// The function builds these requests from the pipeline, so one that DynamoDB refuses is a mistake in the pipeline.
+/// The function builds these requests from the pipeline, so one that DynamoDB refuses is a mistake in the pipeline, unless it is
+/// refused for its size.
 fn classified<E, R>(doing: &str, indicator: &Indicator, error: &SdkError<E, R>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -232,6 +231,7 @@ where
         "DynamoDB refused the request; check `target`, `query`, and `index` of the indicator"
     };
     match Error::from_sdk(doing, error) {
+        error if is_too_large(message) => error,
         error if error.kind == ErrorKind::Poison || is_key_mismatch(message) => {
             Error::config(format!("{doing}: {remedy} \"{}\" against the keys of the table", indicator.name))
         }

@@ -8,6 +8,9 @@ use crate::decimal::Decimal;
 use crate::pipeline::{Indicator, IndicatorKind};
 use crate::record::{Item, Value};
 
+/// 65,535 bytes: DynamoDB's limit for the names of attributes.
+pub(super) const MAX_NAME_BYTES: usize = 65_535;
+
 /// The values of an indicator.
 #[derive(Debug, Clone)]
 pub struct Values<'p> {
@@ -119,6 +122,16 @@ impl<'p> Values<'p> {
             }
         }
         Ok(())
+    }
+
+    /// The name of a value that would have an entry with a name that DynamoDB doesn't allow, and how many bytes that has.
+    pub fn too_long_name(&self) -> Option<(&'p str, usize)> {
+        let named = self.indicator.values.iter().zip(&self.values);
+        named.into_iter().find_map(|(value, accumulated)| {
+            let Accumulated::CountBy(counts) = accumulated else { return None };
+            let length = counts.keys().map(String::len).max().filter(|length| *length > MAX_NAME_BYTES)?;
+            Some((value.name.as_str(), length))
+        })
     }
 
     /// The entries of the map. A value that no item gives has none.

@@ -1,6 +1,7 @@
 //! Indicators: aggregates over the items that a query finds, kept on another item of the same table, its target.
 
 use super::Condition;
+use super::snapshot::{PARTITION_KEY_BYTES, SORT_KEY_BYTES};
 use super::template::Template;
 
 /// The entry of an indicator's map that names one write: a token that no other write has.
@@ -131,6 +132,20 @@ impl Indicator {
         let text = |name: &str| key.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str());
         let read = self.target_variables(text)?;
         (read == variables).then_some(key)
+    }
+
+    /// Why DynamoDB doesn't have a target with this key, if an attribute of it is too long. Only a query of the table says which one is
+    /// the partition key.
+    pub fn key_refusal(&self, key: &[(String, String)]) -> Option<String> {
+        let is_sort = |name: &str| self.query.index.is_none() && name != self.query.partition.0;
+        let most = |name: &str| if is_sort(name) { SORT_KEY_BYTES } else { PARTITION_KEY_BYTES };
+        let (name, text) = key.iter().find(|(name, text)| text.len() > most(name))?;
+        Some(format!(
+            "`{name}` of the target of the indicator \"{}\" would have {} bytes; DynamoDB allows at most {}",
+            self.name,
+            text.len(),
+            most(name)
+        ))
     }
 
     /// The variables that name the target with a key whose attributes have these texts, or `None` if it isn't a target.

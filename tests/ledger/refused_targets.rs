@@ -15,17 +15,17 @@ use usage_aggregator::time::Timestamp;
 use crate::place::{MINUTE, Place};
 
 /// What happens to rejected records.
-const QUARANTINE: &str = "quarantine";
+pub const QUARANTINE: &str = "quarantine";
 const FAIL: &str = "fail";
 
-struct Shop {
-    place: Place,
+pub struct Shop {
+    pub place: Place,
     client: Client,
 }
 
 impl Shop {
     /// A table with the profiles of the customers "a" and "b".
-    async fn new() -> Shop {
+    pub async fn new() -> Shop {
         let place = Place::new();
         place.objects.create_bucket("failures");
         let client = in_process::clients(place.http.client()).dynamodb;
@@ -37,8 +37,12 @@ impl Shop {
     }
 
     async fn put(&self, image: &Value) {
+        self.put_into("orders", image).await;
+    }
+
+    pub async fn put_into(&self, table: &str, image: &Value) {
         let item = image.as_object().unwrap().iter().map(|(name, value)| (name.clone(), attribute(value))).collect();
-        self.client.put_item().table_name("orders").set_item(Some(item)).send().await.unwrap();
+        self.client.put_item().table_name(table).set_item(Some(item)).send().await.unwrap();
     }
 
     /// Puts new orders, and returns the records of that.
@@ -53,26 +57,23 @@ impl Shop {
     }
 
     /// A function that finds up to this many orders of a customer.
-    fn function(&self, rejected: &str, max_items: usize) -> Handler {
-        let variable = |name: &str| match name {
-            "PIPELINE" => Some("orders"),
-            "USAGE_TABLE" => Some("usage"),
-            "LEDGER_TABLE" => Some("ledger"),
-            "FRESHNESS" => Some("now"),
-            "ARCHIVE_BUCKET" => Some("archive"),
-            "FAILURE_BUCKET" => Some("failures"),
-            "REJECTED_RECORDS" => Some(rejected),
-            "METRICS_SINK" => Some("none"),
-            _ => None,
-        };
-        let mut config = Config::read(|name| variable(name).map(str::to_owned)).unwrap();
+    pub fn function(&self, rejected: &str, max_items: usize) -> Handler {
+        let mut config = config("orders", rejected);
         config.pipeline.indicators[0].max_items = max_items;
+        self.function_with(config)
+    }
+
+    fn function_with(&self, config: Config) -> Handler {
         Handler::new(config, in_process::clients(self.place.http.client()))
     }
 
     /// What the profile of a customer shows.
     async fn shown(&self, customer: &str) -> Option<(String, String)> {
-        let get = self.client.get_item().table_name("orders").key("pk", attribute(&key(customer)));
+        self.shown_in("orders", customer).await
+    }
+
+    pub async fn shown_in(&self, table: &str, customer: &str) -> Option<(String, String)> {
+        let get = self.client.get_item().table_name(table).key("pk", attribute(&key(customer)));
         let profile = get.key("sk", AttributeValue::S("PROFILE".to_owned())).send().await.unwrap().item.unwrap();
         let map = profile.get("indicators")?.as_m().unwrap();
         let number = |name: &str| map[name].as_n().unwrap().clone();
@@ -80,17 +81,33 @@ impl Shop {
     }
 
     /// The documents of quarantined records.
-    fn documents(&self) -> Vec<Value> {
+    pub fn documents(&self) -> Vec<Value> {
         let documents = self.place.objects.bucket("failures").into_iter();
         documents.map(|(_, body)| serde_json::from_slice(&body).unwrap()).collect()
     }
 }
 
-fn key(customer: &str) -> Value {
+/// The configuration of a function with this pipeline.
+fn config(pipeline: &str, rejected: &str) -> Config {
+    let variable = |name: &str| match name {
+        "PIPELINE" => Some(pipeline),
+        "USAGE_TABLE" => Some("usage"),
+        "LEDGER_TABLE" => Some("ledger"),
+        "FRESHNESS" => Some("now"),
+        "ARCHIVE_BUCKET" => Some("archive"),
+        "FAILURE_BUCKET" => Some("failures"),
+        "REJECTED_RECORDS" => Some(rejected),
+        "METRICS_SINK" => Some("none"),
+        _ => None,
+    };
+    Config::read(|name| variable(name).map(str::to_owned)).unwrap()
+}
+
+pub fn key(customer: &str) -> Value {
     json!({ "S": format!("CUSTOMER#{customer}") })
 }
 
-fn image(customer: &str, number: usize, total: &str) -> Value {
+pub fn image(customer: &str, number: usize, total: &str) -> Value {
     json!({
         "pk": key(customer), "sk": { "S": format!("ORDER#{number}") }, "status": { "S": "NEW" }, "total": { "N": total },
     })
@@ -114,7 +131,7 @@ fn attribute(value: &Value) -> AttributeValue {
     }
 }
 
-async fn deliver(function: &Handler, event: &Value) -> BatchOutcome {
+pub async fn deliver(function: &Handler, event: &Value) -> BatchOutcome {
     let deadline = Some(tokio::time::Instant::now() + Duration::from_secs(20));
     let now = Timestamp::from_seconds(MINUTE + 10).unwrap();
     let invocation = Invocation { request_id: "test".to_owned(), now, deadline };
@@ -122,11 +139,11 @@ async fn deliver(function: &Handler, event: &Value) -> BatchOutcome {
 }
 
 /// The sequence number that the response names.
-fn named(outcome: &BatchOutcome) -> Option<String> {
+pub fn named(outcome: &BatchOutcome) -> Option<String> {
     outcome.response().batch_item_failures.first()?.item_identifier.clone()
 }
 
-fn codes(outcome: &BatchOutcome) -> Vec<(&str, &str)> {
+pub fn codes(outcome: &BatchOutcome) -> Vec<(&str, &str)> {
     let code = |rejection: &'_ usage_aggregator::record::Rejection| rejection.fault.code.name();
     outcome.quarantined.iter().map(|rejection| (rejection.sequence.as_str(), code(rejection))).collect()
 }
@@ -231,5 +248,68 @@ async fn a_record_that_is_rejected_itself_has_one_document_and_its_target_is_com
             }
             _ => assert_eq!((named(&outcome).as_deref(), documents.len()), (Some("102"), 0)),
         }
+    }
+}
+
+/// A vulnerability of a finding and a group.
+fn vulnerability(number: usize, finding: &str, group: &str, state: &str) -> Value {
+    let at = json!({ "S": "2026-11-28T08:57:00Z" });
+    json!({
+        "pk": { "S": format!("FINDING#{finding}") }, "sk": { "S": format!("VULNERABILITY#{number}") },
+        "group": { "S": group }, "state": { "S": state }, "severity": { "N": "5" }, "reported_at": at, "updated_at": at,
+    })
+}
+
+/// What a function of the pipeline `findings` does with these vulnerabilities.
+async fn reported(shop: &Shop, images: &[Value]) -> BatchOutcome {
+    shop.put(&json!({ "pk": { "S": "GROUP#g" }, "sk": { "S": "FINDING#f" } })).await;
+    for image in images {
+        shop.put(image).await;
+    }
+    let records: Vec<Value> = images.iter().enumerate().map(|(number, image)| record(number, image)).collect();
+    deliver(&shop.function_with(config("findings", QUARANTINE)), &json!({ "Records": records })).await
+}
+
+/// A group is an attribute, which may be long, and a finding is a part of a partition key, which may be longer than the sort key that its
+/// name is a part of in the target. DynamoDB doesn't even read such a target.
+#[tokio::test(start_paused = true)]
+async fn regression_a_target_whose_key_would_be_too_long_is_quarantined_and_its_batch_goes_on() {
+    let shop = Shop::new().await;
+    let images = [
+        vulnerability(0, "f", "g", "OPEN"),
+        vulnerability(1, "f", &"g".repeat(3_000), "OPEN"),
+        vulnerability(2, &"f".repeat(1_017), "g", "OPEN"),
+        vulnerability(3, &"f".repeat(1_016), "g", "OPEN"),
+        vulnerability(4, "f", "g", "OPEN"),
+    ];
+    let outcome = reported(&shop, &images).await;
+    assert_eq!((named(&outcome), outcome.durable), (None, 5));
+    let expected = [("101", "invalid_key"), ("101", "refused"), ("102", "refused")];
+    assert_eq!((codes(&outcome), outcome.recomputed.changed), (expected.to_vec(), 1));
+    let documents = shop.documents();
+    let reasons: Vec<&str> = documents.iter().map(|one| one["rejection"]["reason"].as_str().unwrap()).collect();
+    assert_eq!(documents.len(), 2, "{reasons:?}");
+    let advice = "`sk` of the target of the indicator \"finding\" would have 1025 bytes; DynamoDB allows at most 1024";
+    assert!(reasons.iter().any(|reason| reason.ends_with(advice)), "{reasons:?}");
+}
+
+/// With an index, only DynamoDB knows which attribute is the sort key.
+#[tokio::test(start_paused = true)]
+async fn regression_a_key_that_only_dynamodb_finds_too_long_is_quarantined_too() {
+    let shop = Shop::new().await;
+    let images = [vulnerability(0, &"f".repeat(1_017), "g", "OPEN")];
+    let mut config = config("findings", QUARANTINE);
+    config.pipeline.indicators[0].query.index = Some("by-finding".to_owned());
+    let records = json!({ "Records": [record(0, &images[0])] });
+    let outcome = deliver(&shop.function_with(config), &records).await;
+    assert_eq!((codes(&outcome), outcome.durable), (vec![("100", "refused")], 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_count_by_with_a_name_that_dynamodb_does_not_allow_is_quarantined() {
+    for (bytes, expected) in [(65_536, vec![("100", "invalid_value")]), (65_535, Vec::new())] {
+        let shop = Shop::new().await;
+        let outcome = reported(&shop, &[vulnerability(0, "f", "g", &"S".repeat(bytes))]).await;
+        assert_eq!((codes(&outcome), outcome.durable), (expected, 1), "{bytes}");
     }
 }

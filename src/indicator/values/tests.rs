@@ -209,3 +209,18 @@ fn a_sum_of_more_than_38_digits_is_an_error() {
     assert_eq!(add(1, "1e37"), Ok(()));
     assert_eq!(add(2, "1e-20"), Err("total"));
 }
+
+#[test]
+fn regression_a_name_that_dynamodb_does_not_allow_is_found() {
+    let pipeline = pipeline();
+    let indicator = &pipeline.indicators[0];
+    let found = |bytes: usize| {
+        let mut item = item(1, (true, None, None));
+        item.0.push((Cow::Borrowed("score"), Value::S("x".repeat(bytes).into())));
+        let written = WrittenItems::of(&item);
+        let mut values = Values::new(indicator);
+        values.add(contribution(&pipeline, indicator, written.outline()).unwrap().unwrap()).unwrap();
+        values.too_long_name()
+    };
+    assert_eq!([65_535, 65_536].map(found), [None, Some(("by_score", 65_536))]);
+}
