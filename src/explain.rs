@@ -51,7 +51,8 @@ impl Plan {
         if let (Value::Object(fields), false) = (&mut described, pipeline.indicators.is_empty()) {
             let targets = self.targets.iter().filter_map(|target| described_target(pipeline, target));
             fields.insert("targets".to_owned(), targets.collect());
-            fields.insert("source_table".to_owned(), self.source_table.clone().into());
+            let source_table = self.targets.first().map(|target| &*target.table);
+            fields.insert("source_table".to_owned(), source_table.into());
         }
         Ok(described)
     }

@@ -55,8 +55,6 @@ pub struct Plan {
     pub files: BTreeMap<(String, Partition), FileDraft>,
     /// The targets of indicators that are recomputed, in the order in which they are first asked for.
     pub targets: Vec<Target>,
-    /// The table that has these targets, if the pipeline has indicators.
-    pub source_table: Option<String>,
     /// The records by kind and effect.
     pub tally: Tally,
     /// What the batch shows about entities, if rejected records are quarantined.

@@ -13,11 +13,12 @@ use crate::config::Freshness;
 use crate::decode::Event;
 use crate::error::{Error, ErrorKind};
 use crate::fold::Notice;
-use crate::indicator::{Failure, Recomputed, Recomputer, SourceTable};
+use crate::indicator::{Failure, Recomputed, Recomputer, SourceTable, Written};
 use crate::ledger::{PageKind, pages};
 use crate::outcome::{BatchOutcome, Failed, Stored};
 use crate::plan::{Plan, Quarantined};
 use crate::quarantine::{self, Document};
+use crate::record::Code;
 
 impl Handler {
     pub(super) async fn append_batch(&self, event: &[u8], invocation: &Invocation) -> Result<BatchOutcome, Error> {
@@ -116,18 +117,27 @@ impl Handler {
     /// quarantined.
     async fn recompute(&self, plan: &Plan, invocation: &Invocation) -> RecomputedTargets {
         let mut done = RecomputedTargets::default();
-        let (Some(client), Some(name)) = (&self.source, &plan.source_table) else { return done };
-        let table = SourceTable { client, name, deadline: invocation.deadline };
+        let (Some(client), Some(first)) = (&self.source, plan.targets.first()) else { return done };
+        let table = SourceTable { client, name: &first.table, deadline: invocation.deadline };
         let concurrency = self.config.concurrency.max(1);
         let recomputer = Recomputer { pipeline: self.pipeline(), table, concurrency };
         // The record that ends a plan asks, too: its item has changed, and if it is discarded, no other record asks.
-        let targets: Vec<_> = plan.targets.iter().map(|target| (target.indicator, &target.key)).collect();
+        let targets: Vec<_> =
+            plan.targets.iter().map(|target| (&*target.table, target.indicator, &target.key)).collect();
         let recomputing = info_span!(target: "telemetry", "recompute");
         let written = recomputer.all(&targets).instrument(recomputing).await;
+        let results = plan.targets.iter().zip(&written).map(|(target, (written, _))| (&*target.table, written));
+        let in_reach: BTreeSet<&str> =
+            results.filter(|(_, written)| is_in_reach(written)).map(|(table, _)| table).collect();
         for (target, (written, recomputed)) in plan.targets.iter().zip(written) {
             done.recomputed.add(recomputed);
             let Err(Failure { code, error }) = written else { continue };
             let record = target.records.first().map_or(0, |(record, _)| *record);
+            // A Kinesis stream may carry changes of a table that the function isn't for. They must not hold up those of its own.
+            if error.kind == ErrorKind::Config && !in_reach.is_empty() && !in_reach.contains(&*target.table) {
+                done.refused.push(Failed::with_code(record, "indicator", Code::MixedSources, &error));
+                continue;
+            }
             let failed = Failed::with_code(record, "indicator", code, &error);
             match error.kind {
                 ErrorKind::Config => done.error = Some(error),
@@ -202,6 +212,11 @@ struct RecomputedTargets {
     refused: Vec<Failed>,
     /// What someone must fix first.
     error: Option<Error>,
+}
+
+/// Whether a result shows that the function can use the table.
+fn is_in_reach(written: &Result<Written, Failure>) -> bool {
+    written.as_ref().err().is_none_or(|failure| failure.error.kind == ErrorKind::Poison)
 }
 
 /// Keeps the result of a put: as stored, or as failed at the position of its first record.

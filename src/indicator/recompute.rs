@@ -109,14 +109,16 @@ pub struct Recomputer<'t> {
 }
 
 impl Recomputer<'_> {
-    /// Recomputes targets, each by the index of its indicator and its key. The results are in the order of the targets.
-    pub async fn all(&self, targets: &[(usize, &TargetKey)]) -> Vec<(Result<Written, Failure>, Recomputed)> {
-        let one = |(number, key): &(usize, &TargetKey)| {
-            let (number, key) = (*number, (*key).clone());
+    /// Recomputes targets, each by the name of its table, the index of its indicator, and its key. The results are in the order of
+    /// the targets.
+    pub async fn all(&self, targets: &[(&str, usize, &TargetKey)]) -> Vec<(Result<Written, Failure>, Recomputed)> {
+        let one = |(name, number, key): &(&str, usize, &TargetKey)| {
+            let (name, number, key) = ((*name).to_owned(), *number, (*key).clone());
             async move {
                 let mut recomputed = Recomputed::default();
+                let recomputer = Recomputer { table: SourceTable { name: &name, ..self.table }, ..*self };
                 let written = match self.pipeline.indicators.get(number) {
-                    Some(indicator) => self.target(indicator, &key, &mut recomputed).await,
+                    Some(indicator) => recomputer.target(indicator, &key, &mut recomputed).await,
                     None => Ok(Written::Missing),
                 };
                 (written, recomputed)

@@ -1,6 +1,7 @@
 //! The targets of indicators that a batch asks for, each once however many records ask.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Planner;
 use crate::indicator::{Asked, Cause, TargetKey, asked};
@@ -10,6 +11,8 @@ use crate::record::Fault;
 /// A target that is recomputed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
+    /// The table that has it: that of the records that ask for it. A Kinesis stream may carry the changes of several.
+    pub table: Arc<str>,
     /// The index in [`crate::pipeline::Pipeline::indicators`].
     pub indicator: usize,
     /// The key of the target.
@@ -22,16 +25,22 @@ pub struct Target {
 #[derive(Debug, Default)]
 pub(super) struct Targets {
     list: Vec<Target>,
-    /// The index in `list` by indicator and key.
-    known: BTreeMap<(usize, TargetKey), usize>,
+    /// The index in `list` by table, indicator and key.
+    known: BTreeMap<(Arc<str>, usize, TargetKey), usize>,
+    /// The table of the last record that asked.
+    table: Arc<str>,
 }
 
 impl Targets {
-    fn add(&mut self, record: usize, Asked { indicator, target, cause }: Asked) {
+    fn add(&mut self, record: usize, table: &str, Asked { indicator, target, cause }: Asked) {
+        if *self.table != *table {
+            self.table = table.into();
+        }
         let next = self.list.len();
-        let index = *self.known.entry((indicator, target.clone())).or_insert(next);
+        let index = *self.known.entry((Arc::clone(&self.table), indicator, target.clone())).or_insert(next);
         if index == next {
-            self.list.push(Target { indicator, key: target, records: Vec::new() });
+            let table = Arc::clone(&self.table);
+            self.list.push(Target { table, indicator, key: target, records: Vec::new() });
         }
         if let Some(target) = self.list.get_mut(index) {
             target.records.push((record, cause));
@@ -50,10 +59,7 @@ impl Planner<'_> {
     pub(super) fn ask(&mut self, index: usize, record: &OutlinedRecord<'_>) -> Result<bool, Fault> {
         let asked = asked(self.pipeline, record)?;
         let asks = !asked.is_empty();
-        asked.into_iter().for_each(|target| self.targets.add(index, target));
-        if self.plan.source_table.is_none() {
-            self.plan.source_table = Some(record.source.name.to_string());
-        }
+        asked.into_iter().for_each(|target| self.targets.add(index, &record.source.name, target));
         Ok(asks)
     }
 }

@@ -34,6 +34,7 @@ mod refused_targets;
 mod restore;
 mod rules;
 mod schedule;
+mod source_tables;
 mod tally;
 mod upgrade;
 mod windows;

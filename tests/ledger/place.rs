@@ -37,6 +37,20 @@ pub type Counted<'n> = (u64, &'n str, i64, i64);
 /// A snapshot: orders, cents, and the version of the state.
 pub type Values = (i64, i64, u64);
 
+/// Creates a table with the keys `pk` and `sk`.
+pub fn create_table(database: &Database, table: &str) {
+    let keys = [("pk", "HASH"), ("sk", "RANGE")];
+    let attribute = |(name, _): &(&str, &str)| json!({ "AttributeName": name, "AttributeType": "S" });
+    let key = |(name, kind): &(&str, &str)| json!({ "AttributeName": name, "KeyType": kind });
+    let request = json!({
+        "TableName": table,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": keys.iter().map(attribute).collect::<Vec<_>>(),
+        "KeySchema": keys.iter().map(key).collect::<Vec<_>>(),
+    });
+    database.create_table(serde_json::from_value(request).unwrap()).unwrap();
+}
+
 impl Place {
     pub fn new() -> Place {
         Place::with_windows(&Window::DEFAULT)
@@ -45,18 +59,7 @@ impl Place {
     /// A place whose snapshots have these windows.
     pub fn with_windows(windows: &[Window]) -> Place {
         let database = Database::memory().unwrap();
-        for table in ["usage", "ledger", "orders"] {
-            let keys = [("pk", "HASH"), ("sk", "RANGE")];
-            let attribute = |(name, _): &(&str, &str)| json!({ "AttributeName": name, "AttributeType": "S" });
-            let key = |(name, kind): &(&str, &str)| json!({ "AttributeName": name, "KeyType": kind });
-            let request = json!({
-                "TableName": table,
-                "BillingMode": "PAY_PER_REQUEST",
-                "AttributeDefinitions": keys.iter().map(attribute).collect::<Vec<_>>(),
-                "KeySchema": keys.iter().map(key).collect::<Vec<_>>(),
-            });
-            database.create_table(serde_json::from_value(request).unwrap()).unwrap();
-        }
+        ["usage", "ledger", "orders"].iter().for_each(|table| create_table(&database, table));
         let objects = Objects::default();
         objects.create_bucket("archive");
         let http = FaultyHttp::new(in_process::client(database.clone(), objects.clone()), FaultPlan::none());

@@ -86,7 +86,8 @@ async fn units(pipeline: &Pipeline, targets: &[&TargetKey], items: usize) -> Uni
         let client = Client::from_conf(client.config().to_builder().interceptor(consumed.clone()).build());
         let table = SourceTable { client: &client, name: "source", deadline: None };
         let recomputer = Recomputer { pipeline, table, concurrency: 1 };
-        let asked: Vec<_> = targets.iter().filter(|target| part.contains(*target)).map(|target| (0, *target)).collect();
+        let asked = targets.iter().filter(|target| part.contains(*target));
+        let asked: Vec<_> = asked.map(|target| ("source", 0, *target)).collect();
         for (written, done) in recomputer.all(&asked).await {
             written.unwrap();
             recomputed.add(done);

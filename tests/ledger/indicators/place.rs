@@ -224,8 +224,8 @@ impl Source {
     /// Recomputes targets until all of them are done, as if their records were delivered again.
     pub async fn recompute(&self, client: &Client, plan: &Plan) -> Recomputed {
         let mut sum = Recomputed::default();
-        let targets: Vec<(usize, &TargetKey)> =
-            plan.targets.iter().map(|target| (target.indicator, &target.key)).collect();
+        let targets: Vec<(&str, usize, &TargetKey)> =
+            plan.targets.iter().map(|target| (&*target.table, target.indicator, &target.key)).collect();
         loop {
             let table = SourceTable { client, name: "source", deadline: None };
             let recomputer = Recomputer { pipeline: &self.pipeline, table, concurrency: 1 };
