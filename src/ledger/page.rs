@@ -18,6 +18,9 @@ const FORMAT: u8 = 1;
 const FORMAT_WITH_HOURS: u8 = 2;
 /// 300 KB: a larger page is cut. A DynamoDB item has at most 400 KB.
 const MAX_BYTES: usize = 300 * 1024;
+/// 256 Ki: a page with more groups times measures, or with more records times measures of their group, is cut, too. Both take memory in
+/// the function that writes the page and in the one that reads it, and hardly any bytes of the page.
+const MAX_CELLS: usize = 256 << 10;
 
 /// A page, ready to be put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,11 +119,12 @@ struct Entries<'g> {
 
 /// Adds the page of these entries, or two that divide them by id if it would be too large.
 fn add_pages(minute: Segment, entries: &[Entries<'_>], generation: u64, id_bytes: u8, pages: &mut Vec<Page>) {
-    let bytes = content(entries, generation, id_bytes).bytes();
-    let name = name_of(bytes.written(), &PageKind::Usage);
-    let data = bytes.into_frame();
+    let page = |max_cells: usize| {
+        content(entries, generation, id_bytes, max_cells).map(|content| content.into_page(minute, &PageKind::Usage))
+    };
+    let narrow = page(MAX_CELLS);
     let effects = || entries.iter().flat_map(|entries| &entries.effects);
-    if data.len() > MAX_BYTES
+    if narrow.as_ref().is_none_or(|page| page.data.len() > MAX_BYTES)
         && let Some(middle) = middle(effects().map(|effect| effect.id).collect())
     {
         for is_lower in [true, false] {
@@ -132,7 +136,8 @@ fn add_pages(minute: Segment, entries: &[Entries<'_>], generation: u64, id_bytes
     let mut records: Vec<usize> = effects().map(|effect| effect.record).collect();
     records.sort_unstable();
     records.dedup();
-    pages.push(Page { minute, name, data, records });
+    // A single record isn't divided; the plan has limited what it adds.
+    pages.extend(narrow.or_else(|| page(usize::MAX)).map(|page| Page { records, ..page }));
 }
 
 /// The id that divides these into two halves, if there are at least two.
@@ -142,13 +147,20 @@ fn middle(mut ids: Vec<RecordId>) -> Option<RecordId> {
     ids.get(ids.len() / 2).filter(|_| ids.len() > 1).copied()
 }
 
-fn content(entries: &[Entries<'_>], generation: u64, id_bytes: u8) -> PageContent {
+/// The content of a page, unless it would have more cells. Whether it does depends only on the records, not on their order.
+fn content(entries: &[Entries<'_>], generation: u64, id_bytes: u8, max_cells: usize) -> Option<PageContent> {
     let mut measures = Measures::default();
-    let mut groups: Vec<PageGroup> =
-        entries.iter().map(|entries| entries.page_group(&mut measures, id_bytes)).collect();
+    let mut groups = Vec::with_capacity(entries.len());
+    let mut cells_left = max_cells;
+    for group in entries {
+        groups.push(group.page_group(&mut measures, id_bytes, &mut cells_left)?);
+        if measures.len().saturating_mul(entries.len()) > max_cells {
+            return None;
+        }
+    }
     // A later group may have added measures.
     groups.iter_mut().for_each(|group| group.columns.resize(measures.len(), Column::None));
-    PageContent { generation, id_bytes, measures, groups }
+    Some(PageContent { generation, id_bytes, measures, groups })
 }
 
 impl<'g> Entries<'g> {
@@ -165,7 +177,9 @@ impl<'g> Entries<'g> {
         (!effects.is_empty()).then_some(Entries { group: self.group, effects })
     }
 
-    fn page_group(&self, measures: &mut Measures, id_bytes: u8) -> PageGroup {
+    /// The group in a page, which takes one of the cells left for each of its records and measures; nothing if there are too few.
+    fn page_group(&self, measures: &mut Measures, id_bytes: u8, cells_left: &mut usize) -> Option<PageGroup> {
+        let rows = self.effects.len();
         let mut cells: Vec<Vec<Option<Cell>>> = Vec::new();
         for (row, effect) in self.effects.iter().enumerate() {
             for addition in &effect.amounts {
@@ -174,27 +188,29 @@ impl<'g> Entries<'g> {
                     cells.resize(number + 1, Vec::new());
                 }
                 if let Some(column) = cells.get_mut(number) {
+                    if column.is_empty() {
+                        *cells_left = cells_left.checked_sub(rows)?;
+                    }
                     // Rows without a value were skipped.
                     column.resize(row, None);
                     column.push(Some(addition.cell.clone()));
                 }
             }
         }
-        let rows = self.effects.len();
         let column = |mut cells: Vec<Option<Cell>>| {
             if !cells.is_empty() {
                 cells.resize(rows, None);
             }
             Column::new(cells)
         };
-        PageGroup {
+        Some(PageGroup {
             key: match self.group.event_hour {
                 Some(hour) => GroupKey::from(&self.group.key).in_hour(hour),
                 None => GroupKey::from(&self.group.key),
             },
             ids: self.effects.iter().map(|effect| first_bytes(effect.id, id_bytes)).collect(),
             columns: cells.into_iter().map(column).collect(),
-        }
+        })
     }
 }
 

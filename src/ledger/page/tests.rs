@@ -98,6 +98,69 @@ fn a_large_page_is_cut_by_ids() {
     assert_eq!(homes(first_bytes(id(0), 8)), 1, "a record is in one page");
 }
 
+/// How many cells the groups of a page take, each of which has at least a column for each measure of the page.
+fn cells(page: &Page) -> usize {
+    let content = content(page);
+    let rows = |group: &PageGroup| {
+        group.columns.iter().filter(|column| !column.is_empty()).count() * group.ids.len().saturating_sub(1)
+    };
+    content.groups.len() * content.measures.len() + content.groups.iter().map(rows).sum::<usize>()
+}
+
+/// A record with these names of measures, each of which says 1.
+fn with_names(record: usize, names: std::ops::Range<usize>) -> Effect {
+    let names: Vec<String> = names.map(|number| format!("{number:04}")).collect();
+    let amounts: Vec<(&str, Decimal)> = names.iter().map(|name| (name.as_str(), one())).collect();
+    effect(record, u64::try_from(record).unwrap(), &amounts)
+}
+
+#[test]
+fn regression_a_page_with_many_names_of_measures_is_cut_before_it_takes_much_memory() {
+    let lone = |record: usize| with_names(record, record * 100..record * 100 + 100);
+    let cases = [
+        // One record among many has as many names as a record may have.
+        (0..1_000).map(|record| (record, with_names(record, 0..if record == 500 { 5_600 } else { 2 }))).collect(),
+        // Each of many groups, or each of many records of one group, has names that no other has.
+        (0..300).map(|record| (record, lone(record))).collect(),
+        (0..300).map(|record| (0, lone(record))).collect::<Vec<_>>(),
+    ];
+    for (number, records) in cases.into_iter().enumerate() {
+        let mut groups = BTreeMap::<usize, Group>::new();
+        for (entity, effect) in &records {
+            let group = groups.entry(*entity).or_insert_with(|| group(&format!("{entity:04}"), 0, Vec::new()));
+            group.effects.push(effect.clone());
+        }
+        let groups: Vec<Group> = groups.into_values().collect();
+        let cut = pages(&groups, 1, 8);
+        let most = cut.iter().map(cells).max().unwrap();
+        assert!(cut.len() > 1 && most <= 2 * MAX_CELLS, "case {number}: {} pages, {most} cells", cut.len());
+        let values = |page: &Page| -> usize {
+            let content = content(page);
+            let rows = |group: &PageGroup| {
+                let values = group
+                    .columns
+                    .iter()
+                    .map(|column| (0..group.ids.len()).filter(|row| column.value(*row).is_some()).count());
+                values.sum::<usize>()
+            };
+            content.groups.iter().map(rows).sum()
+        };
+        let all: usize = records.iter().map(|(_, effect)| effect.amounts.len()).sum();
+        assert_eq!(cut.iter().map(values).sum::<usize>(), all, "case {number}: every value is in one page");
+        let mut reversed = groups;
+        reversed.reverse();
+        reversed.iter_mut().for_each(|group| group.effects.reverse());
+        assert_eq!(pages(&reversed, 1, 8), cut, "case {number}: the same records make the same pages");
+    }
+}
+
+#[test]
+fn regression_a_single_record_with_many_names_is_one_page() {
+    let of = |entity| group(entity, 0, vec![with_names(0, 0..150_000)]);
+    let [page] = pages(&[of("a"), of("b")], 1, 8).try_into().unwrap();
+    assert_eq!((content(&page).groups.len(), content(&page).measures.len()), (2, 150_000));
+}
+
 #[test]
 fn a_group_that_counts_in_another_hour_needs_another_format_and_reads_back() {
     let hour = Segment::parse("2026-11-28T06:00").unwrap();
