@@ -42,3 +42,6 @@ pub mod telemetry;
 
 pub mod backoff;
 pub mod connect;
+
+#[cfg(test)]
+mod steps;

@@ -11,12 +11,14 @@
 //! The pass checks everything while it makes the nodes: numbers are DynamoDB numbers, binary values are base64, and
 //! escapes are complete. Reading a value from an outline therefore can't fail.
 
+mod lookup;
 mod value;
 mod written;
 
 use std::ops::Range;
 
 use crate::record::{RecordOf, Step};
+pub use lookup::Lookup;
 pub use value::Entry;
 pub use written::WrittenItems;
 
@@ -144,6 +146,8 @@ impl<'t> Outline<'t> {
         let fingerprint = fingerprint(name.as_bytes());
         let mut nodes = self.nodes;
         while let [node, rest @ ..] = nodes {
+            #[cfg(test)]
+            crate::steps::count();
             if node.fingerprint == fingerprint {
                 let entry = Entry::new(self.text, node, split(rest, node.inside).0);
                 if entry.name() == name {

@@ -51,3 +51,55 @@ fn a_name_pattern_excludes_only_names_that_begin_or_end_otherwise() {
     assert_eq!(matching(Some(b't'), Some(b'p')), ["tokens_cp"]);
     assert_eq!(matching(None, Some(b'c')), ["tokens_tc"]);
 }
+
+#[test]
+fn a_lookup_finds_what_the_outline_has_however_many_attributes_there_are() {
+    for more in [0, 40, 100] {
+        let mut item = item();
+        item.0.extend((0..more).map(|number| (format!("more{number}").into(), Value::Bool(true))));
+        // Only the first of several attributes with one name is found.
+        item.0.extend([("a".into(), Value::Null), ("null".into(), Value::Null)]);
+        let written = WrittenItems::of(&item);
+        let lookup = Lookup::of(written.outline());
+        for path in ["a", "x", "x.y", "x.z", "x.list[1]", "x.list[9]", "more7", "null", "q", "q.x", ""] {
+            let value = |entry: Option<Entry<'_>>| entry.map(|entry| format!("{:?}", entry.value()));
+            assert_eq!(value(lookup.attribute(path)), value(written.outline().attribute(path)), "{path}");
+            assert_eq!(value(lookup.value_at(path)), value(written.outline().value_at(path)), "{path}");
+        }
+    }
+}
+
+#[test]
+fn values_are_spelled_alike_only_if_they_are_the_same() {
+    let text = |text: &'static str| Value::S(text.into());
+    let list = |members: &[Value<'static>]| Value::L(members.to_vec());
+    let map = |name: &'static str, value| Value::M(Item(vec![(name.into(), value)]));
+    let values = [
+        text("a"),
+        text("b"),
+        Value::N(1.into()),
+        text("1"),
+        Value::Bool(true),
+        Value::Bool(false),
+        Value::Null,
+        list(&[]),
+        list(&[text("a")]),
+        list(&[text("a"), text("b")]),
+        list(&[list(&[text("a")]), text("b")]),
+        list(&[list(&[text("a"), text("b")])]),
+        map("a", text("a")),
+        map("b", text("a")),
+        map("a", list(&[])),
+        Value::Ss(vec!["a".into()]),
+        Value::Ss(vec!["a".into(), "b".into()]),
+    ];
+    for (number, one) in values.iter().enumerate() {
+        for (of_other, other) in values.iter().enumerate() {
+            // The name of an attribute isn't a part of its value.
+            let [one, other] = [("x", one), ("y", other)]
+                .map(|(name, value)| WrittenItems::of(&Item(vec![(name.into(), value.clone())])));
+            let [one, other] = [&one, &other].map(|written| written.outline().entries().next().unwrap());
+            assert_eq!(one.is_spelled_like(other), number == of_other, "{:?} {:?}", one.value(), other.value());
+        }
+    }
+}

@@ -97,6 +97,17 @@ impl<'t> Entry<'t> {
         matches!(self.node.tag, Tag::L | Tag::Ss | Tag::Ns | Tag::Bs).then_some(self.inside())
     }
 
+    /// Whether both values are spelled the same. Then they are the same, and neither has to be parsed.
+    pub fn is_spelled_like(self, other: Entry<'_>) -> bool {
+        let is_like = |one: &Node, of_other: &Node| {
+            (one.tag, one.inside, one.escaped) == (of_other.tag, of_other.inside, of_other.escaped)
+                && self.slice(one.value) == other.slice(of_other.value)
+        };
+        let has_name = |one: &Node, of_other: &Node| self.slice(one.name) == other.slice(of_other.name);
+        is_like(self.node, other.node)
+            && self.inside.iter().zip(other.inside).all(|(one, other)| has_name(one, other) && is_like(one, other))
+    }
+
     /// What the steps of a path that follow this value's name reach.
     pub(super) fn at_steps(self, steps: &str) -> Option<Entry<'t>> {
         match (Step::first(steps)?, self.node.tag) {

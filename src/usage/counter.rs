@@ -24,6 +24,7 @@
 mod additions;
 mod deltas;
 mod event_hour;
+mod pending;
 mod quantities;
 mod standing;
 
@@ -37,7 +38,8 @@ use crate::pipeline::{Aggregate, Amount, Bindings, Measure, Pipeline, Removal, R
 use crate::record::{ChangeOf, Code, Fault, ImageOf, Remover};
 use crate::time::Timestamp;
 pub use additions::{CounterAdditions, UsageDelta, additions, deltas, openings, reversal};
-use deltas::{Deltas, PendingAmount, Sign};
+use deltas::{Deltas, Sign};
+use pending::Pending;
 
 type Image<'r> = ImageOf<Outline<'r>>;
 
@@ -57,7 +59,7 @@ pub struct Counting<'p> {
     keys: CounterKeys,
     names: MeasureNames<'p>,
     /// The amounts of the current record.
-    pending: Vec<PendingAmount<'p>>,
+    pending: Pending<'p>,
     /// A buffer for the names and numbers that one measure finds in an image.
     found: Vec<(Arc<str>, Cell)>,
     /// Whether a measure needs the time and the order of records.
@@ -76,7 +78,7 @@ impl<'p> Counting<'p> {
         let (keys, names) = (CounterKeys::default(), MeasureNames::new(pipeline));
         let needs_moment = |measure: &Measure| matches!(measure.aggregate, Aggregate::First | Aggregate::Latest);
         let needs_moments = pipeline.routes.iter().flat_map(Route::measures).any(needs_moment);
-        let (pending, found) = (Vec::new(), Vec::new());
+        let (pending, found) = (Pending::default(), Vec::new());
         let (moment, created_at, is_adjusted) = (None, None, false);
         Counting { pipeline, keys, names, pending, found, needs_moments, moment, created_at, is_adjusted }
     }
@@ -189,11 +191,10 @@ struct RoutedImage<'p, 's> {
 }
 
 impl RoutedImage<'_, '_> {
-    /// Whether `measure` ignores cleared attributes and the next image no longer has this one.
-    fn ignores(&self, measure: &Measure, attribute: &str) -> bool {
+    /// The next image, if `measure` ignores attributes that are cleared there.
+    fn next_if_cleared_is_ignored(&self, measure: &Measure) -> Option<Outline<'_>> {
         let ignores = matches!(measure.amount, Amount::Difference { cleared: Removal::Ignore, .. });
-        let next = self.next.as_ref().filter(|_| ignores).and_then(ImageOf::item);
-        next.is_some_and(|next| next.value_at(attribute).is_none())
+        self.next.as_ref().filter(|_| ignores).and_then(ImageOf::item).copied()
     }
 }
 

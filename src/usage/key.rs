@@ -31,7 +31,7 @@ impl CounterKey {
 }
 
 /// The number of a key, together with the hour that it counts in, within a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyNumber(usize);
 
 impl KeyNumber {

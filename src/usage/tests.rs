@@ -10,6 +10,7 @@ use crate::window::{Span, Window, Zone};
 
 mod event_time;
 mod kinds;
+mod many;
 mod standing;
 
 const KEYS: &str = r#"{"pk":"CUSTOMER#7","sk":"ORDER#42"}"#;

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use super::super::cell::Cell;
 use super::super::group::Addition;
-use super::super::key::KeyNumber;
 use super::event_hour::Counts;
+use super::pending::PendingAmount;
 use super::{Counting, Delta, Image, RoutedImage, not_carried};
-use crate::decimal::DecimalError;
 use crate::outline::OutlinedRecord;
-use crate::pipeline::{Aggregate, Amount, Bindings, Counter, Measure, Removal, Route, Routed, Weight, adjusted_name};
-use crate::record::{Code, Event, Fault, ImageOf};
+use crate::pipeline::{Amount, Bindings, Counter, Measure, Removal, Route, Routed, Weight, adjusted_name};
+use crate::record::{Event, Fault, ImageOf};
 use crate::time::Timestamp;
 
 /// Whether a difference adds or subtracts an image.
@@ -37,18 +36,6 @@ pub(super) struct Deltas<'c, 'p> {
     at: Timestamp,
 }
 
-/// What was found so far for one key and name of a measure, from one counter of a record type.
-#[derive(Debug)]
-pub(super) struct PendingAmount<'p> {
-    key: KeyNumber,
-    /// The position of the counter in its record type.
-    position: usize,
-    measure: &'p Measure,
-    name: Arc<str>,
-    /// None once it was added to that of another counter.
-    cell: Option<Cell>,
-}
-
 impl<'c, 'p> Deltas<'c, 'p> {
     pub(super) fn new(counting: &'c mut Counting<'p>, record: &OutlinedRecord<'_>) -> Self {
         counting.pending.clear();
@@ -61,10 +48,10 @@ impl<'c, 'p> Deltas<'c, 'p> {
     /// If amounts of several counters add up to more than 38 digits, or can't be combined.
     pub(super) fn nonzero(self) -> Result<Vec<Delta>, Fault> {
         if self.counting.pending.iter().any(|sum| sum.position > 0) {
-            merge_counters(&mut self.counting.pending)?;
+            self.counting.pending.merge_counters()?;
         }
         let mut deltas: Vec<Delta> = Vec::new();
-        for sum in &self.counting.pending {
+        for sum in self.counting.pending.iter() {
             let index = deltas.iter().position(|delta| delta.key == sum.key).unwrap_or_else(|| {
                 deltas.push(Delta { key: sum.key, amounts: Vec::new() });
                 deltas.len() - 1
@@ -203,75 +190,18 @@ impl<'c, 'p> Deltas<'c, 'p> {
                     if counts == Counts::Adjusted {
                         self.counting.is_adjusted = true;
                         let (name, cell) = (adjusted_name(&name).into(), Some(cell.clone()));
-                        self.sum(PendingAmount { key, position, measure, name, cell }, routed.name)?;
+                        self.counting.pending.add(PendingAmount { key, position, measure, name, cell }, routed.name)?;
                     }
-                    self.sum(PendingAmount { key, position, measure, name, cell: Some(cell) }, routed.name)?;
+                    let amount = PendingAmount { key, position, measure, name, cell: Some(cell) };
+                    self.counting.pending.add(amount, routed.name)?;
                 }
             }
         }
         self.counting.found = found;
         Ok(())
     }
-
-    fn sum(&mut self, more: PendingAmount<'p>, image: &str) -> Result<(), Fault> {
-        let same = |sum: &&mut PendingAmount<'p>| {
-            sum.key == more.key && sum.position == more.position && sum.name == more.name
-        };
-        match self.counting.pending.iter_mut().find(same) {
-            Some(sum) => sum.add(more.cell, image)?,
-            None => self.counting.pending.push(more),
-        }
-        Ok(())
-    }
-}
-
-impl PendingAmount<'_> {
-    /// What it adds, if it changes anything.
-    fn effect(&self) -> Option<&Cell> {
-        let changes_nothing = |cell: &&Cell| match cell {
-            Cell::Number(amount) => amount.is_zero() && self.measure.aggregate == Aggregate::Sum,
-            Cell::Hash(_) | Cell::Moment(_) => false,
-        };
-        self.cell.as_ref().filter(|cell| !changes_nothing(cell))
-    }
-
-    /// Combines it with what the same record says elsewhere.
-    fn add(&mut self, more: Option<Cell>, image: &str) -> Result<(), Fault> {
-        let (Some(cell), Some(more)) = (&mut self.cell, more) else { return Ok(()) };
-        match (self.measure.aggregate, cell, more) {
-            (Aggregate::Sum, Cell::Number(sum), Cell::Number(more)) => {
-                *sum = sum.checked_add(more).map_err(|error| inexact(image, &self.name, error))?;
-            }
-            (Aggregate::Max, Cell::Number(greatest), Cell::Number(more)) => *greatest = more.max(*greatest),
-            (Aggregate::Min, Cell::Number(least), Cell::Number(more)) => *least = more.min(*least),
-            (Aggregate::First, Cell::Moment(first), Cell::Moment(more)) if more < *first => *first = more,
-            (Aggregate::Latest, Cell::Moment(latest), Cell::Moment(more)) if more > *latest => *latest = more,
-            (Aggregate::First | Aggregate::Latest, ..) => {}
-            (_, cell, more) if *cell == more => {}
-            _ => {
-                let message = format!("has two values for measure `{}`, which takes one from each record", self.name);
-                return Err(Fault::new(Code::InvalidValue, image, message));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Adds the amounts of different counters that have the same key and name to the first of them.
-fn merge_counters(pending: &mut [PendingAmount<'_>]) -> Result<(), Fault> {
-    for index in 1..pending.len() {
-        let Some((before, [sum, ..])) = pending.split_at_mut_checked(index) else { continue };
-        if let Some(first) = before.iter_mut().find(|first| first.key == sum.key && first.name == sum.name) {
-            first.add(sum.cell.take(), "Images")?;
-        }
-    }
-    Ok(())
 }
 
 fn needs_old_image(route: &Route) -> bool {
     route.measures().any(|measure| measure.amount.needs_old_image())
-}
-
-fn inexact(image: &str, measure: &str, error: DecimalError) -> Fault {
-    Fault::new(Code::InvalidValue, image, format!("the difference for measure `{measure}` {error}"))
 }

@@ -7,7 +7,7 @@ use super::super::key::KeyNumber;
 use super::event_hour::Counts;
 use super::{Counting, RoutedImage, not_carried};
 use crate::decimal::Decimal;
-use crate::outline::{Entry, Tag};
+use crate::outline::{Entry, Lookup, Tag};
 use crate::pipeline::{Aggregate, Bindings, Counter, Measure, MeasureName, Missing, Quantity};
 use crate::record::{Code, Fault, ImageOf};
 
@@ -34,12 +34,13 @@ impl<'p> Counting<'p> {
         if !measure.conditions.iter().all(|condition| condition.holds(item)) {
             return Ok(());
         }
+        let next = routed.next_if_cleared_is_ignored(measure);
         match (&measure.quantity, &measure.name) {
             (Quantity::One, MeasureName::Fixed(slot)) => {
                 found.push((self.names.fixed(*slot), Cell::Number(Decimal::from(1))));
             }
             (Quantity::Attribute { path, missing }, MeasureName::Fixed(slot)) => match item.value_at(path) {
-                Some(_) if routed.ignores(measure, path) => {}
+                Some(_) if next.is_some_and(|next| next.value_at(path).is_none()) => {}
                 Some(value) => found.push((self.names.fixed(*slot), self.cell(value, measure, routed.name, path)?)),
                 None if *missing != Missing::Reject => {}
                 None => {
@@ -48,13 +49,13 @@ impl<'p> Counting<'p> {
                 }
             },
             (Quantity::Matching { pattern, except }, MeasureName::Captured(template)) => {
+                let next = next.map(Lookup::of);
+                let is_cleared = |attribute: &str| next.as_ref().is_some_and(|next| next.value_at(attribute).is_none());
                 for (attribute, value) in item.attributes_matching(pattern.name_pattern()) {
                     let mut capture = None;
                     let matched = pattern.matches(attribute, |_, text| capture = Some(text));
                     let capture = capture.filter(|text| matched && !except.iter().any(|except| except == text));
-                    let Some(capture) =
-                        capture.filter(|_| value.tag() != Tag::Null && !routed.ignores(measure, attribute))
-                    else {
+                    let Some(capture) = capture.filter(|_| value.tag() != Tag::Null && !is_cleared(attribute)) else {
                         continue;
                     };
                     let name = self.names.captured(self.pipeline, measure, template, capture);
