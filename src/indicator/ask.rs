@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::contribution::{Contribution, ItemRoute, TargetKey, of_routed};
 use super::item::{is_own_write, same};
-use crate::outline::{Entry, Outline, OutlinedRecord};
+use crate::outline::{Entry, Lookup, Outline, OutlinedRecord};
 use crate::pipeline::{Indicator, Pipeline, Route};
 use crate::record::{ChangeOf, Code, Event, Fault, ImageOf};
 
@@ -91,12 +91,14 @@ pub fn changes_only_indicators(pipeline: &Pipeline, record: &OutlinedRecord<'_>)
     let texts = key_texts(record);
     let owners: Vec<&Indicator> =
         pipeline.indicators.iter().filter(|indicator| variables(indicator, &texts).is_some()).collect();
+    if owners.iter().all(|owner| is_same(old.attribute(&owner.attribute), new.attribute(&owner.attribute))) {
+        return false;
+    }
     let is_owned = |name: &str| owners.iter().any(|owner| owner.attribute == name);
-    let differs = |name: &str| !is_same(old.attribute(name), new.attribute(name));
-    let names = || old.attributes().chain(new.attributes()).map(|(name, _)| name);
-    !owners.is_empty()
-        && owners.iter().any(|owner| differs(&owner.attribute))
-        && names().filter(|name| !is_owned(name)).all(|name| !differs(name))
+    let (of_old, of_new) = (Lookup::of(old), Lookup::of(new));
+    let differs = |name: &str| !is_same(of_old.attribute(name), of_new.attribute(name));
+    old.attributes().all(|(name, _)| is_owned(name) || !differs(name))
+        && new.attributes().all(|(name, _)| is_owned(name) || of_old.attribute(name).is_some())
 }
 
 /// The key of a target that asks for its own recomputation.
@@ -111,8 +113,12 @@ fn as_target(
         ChangeOf::Insert { .. } => true,
         ChangeOf::Remove { .. } => false,
         ChangeOf::Modify { .. } => {
-            let [old, new] = [images.old, images.new]
-                .map(|image| image.and_then(|item| item.attribute(&indicator.attribute)).map(Entry::value));
+            let [old, new] =
+                [images.old, images.new].map(|image| image.and_then(|item| item.attribute(&indicator.attribute)));
+            if are_spelled_alike(old, new) {
+                return None;
+            }
+            let [old, new] = [old, new].map(|map| map.map(Entry::value));
             let is_changed = match (&old, &new) {
                 (Some(old), Some(new)) => !same(old, new),
                 (old, new) => old.is_some() != new.is_some(),
@@ -155,9 +161,14 @@ fn may_matter(pipeline: &Pipeline, record: &OutlinedRecord<'_>, texts: &[(&str, 
         || pipeline.indicators.iter().any(|indicator| variables(indicator, texts).is_some())
 }
 
+fn are_spelled_alike(old: Option<Entry<'_>>, new: Option<Entry<'_>>) -> bool {
+    old.zip(new).is_some_and(|(old, new)| old.is_spelled_like(new))
+}
+
 fn is_same(old: Option<Entry<'_>>, new: Option<Entry<'_>>) -> bool {
     match (old, new) {
-        (Some(old), Some(new)) => same(&old.value(), &new.value()),
+        // Hardly any attribute differs, and values that are spelled alike needn't be parsed.
+        (Some(old), Some(new)) => old.is_spelled_like(new) || same(&old.value(), &new.value()),
         (None, None) => true,
         _ => false,
     }

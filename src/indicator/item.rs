@@ -1,32 +1,51 @@
 //! The map of an indicator: its bookkeeping, and when two values are the same.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
 use crate::pipeline::{INDICATOR_PREVIOUS, INDICATOR_VERSION};
 use crate::record::{Item, Value};
 
+/// So few members or entries are searched one by one; more are sorted.
+const FEW: usize = 32;
+
 /// Whether two values are equal. The order of a map's entries and of a set's members doesn't matter.
 pub fn same(one: &Value<'_>, other: &Value<'_>) -> bool {
-    let members = |one: usize, other: usize, holds: &dyn Fn(usize) -> bool| one == other && (0..one).all(holds);
     match (one, other) {
         (Value::M(one), Value::M(other)) => same_entries(one, other),
         (Value::L(one), Value::L(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
         }
-        (Value::Ss(one), Value::Ss(other)) => {
-            members(one.len(), other.len(), &|at| one.get(at).is_some_and(|member| other.contains(member)))
-        }
-        (Value::Ns(one), Value::Ns(other)) => {
-            members(one.len(), other.len(), &|at| one.get(at).is_some_and(|member| other.contains(member)))
-        }
-        (Value::Bs(one), Value::Bs(other)) => {
-            members(one.len(), other.len(), &|at| one.get(at).is_some_and(|member| other.contains(member)))
-        }
+        (Value::Ss(one), Value::Ss(other)) => same_members(one, other),
+        (Value::Ns(one), Value::Ns(other)) => same_members(one, other),
+        (Value::Bs(one), Value::Bs(other)) => same_members(one, other),
         _ => one == other,
     }
 }
 
+fn same_members<T: Ord>(one: &[T], other: &[T]) -> bool {
+    one.len() == other.len()
+        && match one.len() {
+            ..=FEW => one.iter().all(|member| other.contains(member)),
+            _ => sorted(one, T::cmp).eq(sorted(other, T::cmp)),
+        }
+}
+
 fn same_entries(one: &Item<'_>, other: &Item<'_>) -> bool {
+    fn by_name<'i, 'v>(item: &'i Item<'v>) -> impl Iterator<Item = &'i (Cow<'v, str>, Value<'v>)> {
+        sorted(&item.0, |(one, _), (other, _)| one.cmp(other))
+    }
     one.0.len() == other.0.len()
-        && one.0.iter().all(|(name, value)| other.attribute(name).is_some_and(|other| same(value, other)))
+        && match one.0.len() {
+            ..=FEW => one.0.iter().all(|(name, value)| other.attribute(name).is_some_and(|other| same(value, other))),
+            _ => by_name(one).zip(by_name(other)).all(|(one, other)| one.0 == other.0 && same(&one.1, &other.1)),
+        }
+}
+
+fn sorted<T>(list: &[T], order: impl Fn(&T, &T) -> Ordering) -> impl Iterator<Item = &T> {
+    let mut sorted: Vec<&T> = list.iter().collect();
+    sorted.sort_by(|one, other| order(one, other));
+    sorted.into_iter()
 }
 
 /// The token of the write that made a map, if the function made it.
@@ -57,4 +76,65 @@ pub(super) fn has_values(stored: Option<&Value<'_>>, values: &Item<'_>) -> bool 
     let stored: Vec<_> = stored.0.iter().filter(|(name, _)| is_value(name)).collect();
     stored.len() == values.0.len()
         && stored.iter().all(|(name, value)| values.attribute(name).is_some_and(|other| same(value, other)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps;
+
+    /// A member that counts how often it is compared.
+    #[derive(Debug, Clone, Copy, Eq)]
+    struct Member(usize);
+
+    impl Ord for Member {
+        fn cmp(&self, other: &Member) -> Ordering {
+            steps::count();
+            self.0.cmp(&other.0)
+        }
+    }
+
+    impl PartialOrd for Member {
+        fn partial_cmp(&self, other: &Member) -> Option<Ordering> {
+            Some(self.cmp(other))
+        }
+    }
+
+    impl PartialEq for Member {
+        fn eq(&self, other: &Member) -> bool {
+            self.cmp(other) == Ordering::Equal
+        }
+    }
+
+    #[test]
+    fn regression_large_sets_are_compared_in_few_steps() {
+        for count in [0, 1, 32, 33, 5_000] {
+            // In an order that is neither ascending nor descending.
+            let one: Vec<Member> = (0..count).map(|number| Member(number * 7_919 % 10_007)).collect();
+            let mut other: Vec<Member> = one.iter().rev().copied().collect();
+            let steps = steps::of(|| assert!(same_members(&one, &other)));
+            assert!(steps <= 64 * count, "{steps} steps for {count} members");
+            assert!(!same_members(&one, &[other.as_slice(), &[Member(10_008)]].concat()));
+            if let Some(last) = other.last_mut() {
+                *last = Member(10_008);
+                assert!(!same_members(&one, &other));
+            }
+        }
+    }
+
+    #[test]
+    fn maps_with_few_and_many_entries_are_the_same_in_any_order() {
+        for count in [2, 32, 33, 1_000] {
+            let entry = |number: i64| (format!("{number}").into(), Value::N(number.into()));
+            let one = Item((0..count).map(entry).collect());
+            let mut other = Item((0..count).rev().map(entry).collect());
+            let are_same =
+                |one: &Item<'static>, other: &Item<'static>| same(&Value::M(one.clone()), &Value::M(other.clone()));
+            assert!(are_same(&one, &other));
+            other.0[1].1 = Value::Null;
+            assert!(!are_same(&one, &other));
+            other.0.remove(1);
+            assert!(!are_same(&one, &other));
+        }
+    }
 }

@@ -220,3 +220,20 @@ fn a_message_without_a_table_is_a_fault() {
     let fault = asked(&pipeline, &written.record(message)).unwrap_err();
     assert_eq!((fault.code, fault.field.as_str()), (Code::MissingAttribute, "Keys"));
 }
+
+#[test]
+fn regression_a_large_target_is_recognized_in_few_steps_for_each_attribute() {
+    for count in [50, 3_000] {
+        let attribute = |number: i64| (Cow::Owned(format!("more{number}")), Value::N(number.into()));
+        let [mut old, mut new] = [group("x", Some(("t1", None, 1))), group("x", Some(("t2", Some("t1"), 1)))];
+        old.0.extend((0..count).map(attribute));
+        new.0.extend((0..count).rev().map(attribute));
+        let length = new.0.len();
+        let mut asked = (String::new(), false);
+        let steps = crate::steps::of(|| asked = asks(Some(&old), Some(&new)));
+        assert_eq!(asked, (String::new(), true), "only the function has written it");
+        assert!(steps < 150 * length, "{steps} steps for {count} attributes");
+        new.0[length / 2].1 = Value::Null;
+        assert!(!asks(Some(&old), Some(&new)).1, "another attribute has changed, too");
+    }
+}
