@@ -30,7 +30,8 @@ pub(super) fn append_metrics(outcome: &BatchOutcome, now: Timestamp, started: In
     metrics.count_unless_zero("IndicatorsEqual", outcome.recomputed.equal);
     metrics.count_unless_zero("IndicatorTargetsMissing", outcome.recomputed.missing);
     metrics.count_unless_zero("IndicatorConflicts", outcome.recomputed.conflicts);
-    metrics.milliseconds("ProcessingLatency", age_ms(outcome.tally.oldest_created_at, now));
+    // When the batch is done; `now` is when it started.
+    metrics.milliseconds("ProcessingLatency", age_ms(outcome.tally.oldest_created_at, now) + milliseconds(started));
     metrics
 }
 
@@ -271,6 +272,16 @@ mod tests {
         let metrics = proof_metrics(&Ok(ProofOutcome { proven, ..ProofOutcome::default() }));
         assert_eq!((value(&metrics, "ProofWindows"), value(&metrics, "ProofDifferences")), (Some(2.0), Some(0.0)));
         assert!(proof_metrics(&Err(Error::transient("no time"))).data().is_empty());
+    }
+
+    #[test]
+    fn regression_the_latency_of_a_batch_includes_its_own_duration() {
+        let now = Timestamp::parse("2026-11-28T00:00:00Z").unwrap();
+        let mut batch = BatchOutcome { records: 1, durable: 1, ..BatchOutcome::default() };
+        batch.tally.oldest_created_at = Timestamp::from_seconds(now.seconds() - 5);
+        let started = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+        let metrics = append_metrics(&batch, now, started);
+        assert!(value(&metrics, "ProcessingLatency") >= Some(7_000.0), "{:?}", metrics.data());
     }
 
     #[test]
