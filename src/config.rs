@@ -75,7 +75,11 @@ pub const VARIABLES: [Variable; 25] = [
     variable("METRICS_NAMESPACE", "UsageAggregator", "CloudWatch namespace of the metrics"),
     variable("HORIZON_DAYS", "18", "days after which a record is too old to count"),
     variable("DEADLINE_MARGIN_MS", "1000", "milliseconds before Lambda's deadline at which writing stops"),
-    variable("CONCURRENCY", "8", "maximum concurrent writes to DynamoDB, and maximum concurrent uploads"),
+    variable(
+        "CONCURRENCY",
+        "8",
+        "maximum concurrent pages, targets of indicators, archive files, quarantine documents, and snapshots, of each kind",
+    ),
 ];
 
 const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
@@ -107,7 +111,7 @@ pub struct Config {
     pub horizon_days: i64,
     /// Milliseconds before Lambda's deadline at which writing stops.
     pub deadline_margin_ms: u64,
-    /// Maximum concurrent writes to DynamoDB, and maximum concurrent uploads.
+    /// Maximum concurrent writes of each kind: pages, targets of indicators, archive files, quarantine documents, and snapshots.
     pub concurrency: usize,
 }
 
