@@ -46,8 +46,7 @@ SYSROOT = $(shell rustc --print sysroot)
 STRIP_DEBUG = LD_LIBRARY_PATH=$(SYSROOT)/lib $(wildcard $(SYSROOT)/lib/rustlib/*/bin/rust-objcopy) --strip-debug
 # The stack for deploy, destroy, and logs. Must be lowercase, because the Athena database has the same name.
 STACK ?= usage-aggregator
-# The answers from the first deployment of STACK. sam keeps the parameters of a deployed stack, but not those of a first deployment
-# that failed; the next attempt prompts again.
+# The answers from the first deployment of STACK. A deployed stack keeps its parameters without them. sam refuses a file that doesn't exist.
 ANSWERS := .samconfig-$(STACK).toml
 # Template parameters to change: PARAMETERS='BatchSize=2000 Tracing=true'.
 PARAMETERS ?=
@@ -245,12 +244,12 @@ checked-pipeline: ## check the pipeline in PIPELINE_DIR against the one that the
 # your own compiles nothing.
 SAM_DEPLOY = .venv-lint/bin/sam deploy --config-file $(CURDIR)/$(ANSWERS) --stack-name $(STACK) --capabilities CAPABILITY_IAM \
     --resolve-s3 $(if $(PIPELINE_DIR),--template-file '$(PACKAGE)/template.yaml') --parameter-overrides Architecture=$(ARCH) \
-    $(if $(PIPELINE_DIR),Pipeline=$(notdir $(realpath $(PIPELINE_DIR)))) Release=$$(date +%s) $(PARAMETERS) $(if $(TAGS),--tags '$(TAGS)') \
-    $(if $(wildcard $(ANSWERS)),,--guided || { rm -f $(ANSWERS); exit 1; })
+    $(if $(PIPELINE_DIR),Pipeline=$(notdir $(realpath $(PIPELINE_DIR)))) Release=$$(date +%s) $(PARAMETERS) $(if $(TAGS),--tags '$(TAGS)')
 
-deploy: $(if $(filter unchecked,$(SCHEMAS)),,$(if $(PIPELINE_DIR),checked-pipeline,schemas)) .venv/made .venv-lint/made ## check the pipeline, build, and deploy the stack STACK; prompts for the parameters the first time (PIPELINE_DIR=path/to/mine)
-	$(if $(PIPELINE_DIR),$(MAKE) --no-print-directory package,ARCH=$(ARCH) OTEL=$(OTEL) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH))
-	$(SAM_DEPLOY)
+deploy: $(if $(filter unchecked,$(SCHEMAS)),,$(if $(PIPELINE_DIR),checked-pipeline,schemas)) .venv/made .venv-lint/made ## check the pipeline, build, and deploy the stack STACK; prompts for the parameters of a new stack (PIPELINE_DIR=path/to/mine)
+	options=$$(.venv-lint/bin/python .deploy/deployed.py $(STACK) '$(PIPELINE_DIR)') && \
+	$(if $(PIPELINE_DIR),$(MAKE) --no-print-directory package,ARCH=$(ARCH) OTEL=$(OTEL) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH)) && \
+	touch $(ANSWERS) && $(SAM_DEPLOY) $$options
 	@.venv-lint/bin/python .deploy/subscribers.py $(STACK)
 
 destroy: .venv-lint/made ## delete the stack STACK; keeps tables and buckets unless DATA=delete

@@ -10,7 +10,7 @@ import boto3
 
 TABLES = ["SourceTableName", "UsageTableName", "LedgerTableName"]
 BUCKETS = ["ArchiveBucketName", "FailureBucketName", "AuditBucketName"]
-LOGS = ["FunctionLogGroup", "FoldLogGroup"]
+LOGS = ["FunctionLogGroup", "FoldLogGroup", "CompactLogGroup"]
 
 
 def main():

@@ -21,10 +21,12 @@ impl Project {
             project.write("tests/requirements-lint.txt", "");
             project.write(&format!("{environment}/made"), "");
         }
-        for name in ["sam", "python"] {
-            let path = format!(".venv-lint/bin/{name}");
-            project.program(&path, &format!("#!/bin/sh\nprintf '%s\\n' --- {name} \"$@\" >>calls\n"));
-        }
+        let noted = |name: &str| format!("#!/bin/sh\nprintf '%s\\n' --- {name} \"$@\" >>calls\n");
+        project.program(".venv-lint/bin/sam", &noted("sam"));
+        // Python also answers for the stack, as .deploy/deployed.py does.
+        let python = noted("python") + "case $1 in *deployed.py) . ./stack;; esac\n";
+        project.program(".venv-lint/bin/python", &python);
+        project.write("stack", "echo --region eu-west-1\n");
         project.program(".venv/bin/cargo", "#!/bin/sh\n");
         project.program("tests/schemas.sh", "#!/bin/sh\n");
         project.program("target/debug/usagectl", "#!/bin/sh\nprintf '%s\\n' --- usagectl \"$@\" >>calls\n");
@@ -73,7 +75,6 @@ fn options(call: &[String]) -> BTreeMap<&str, Vec<&str>> {
 #[test]
 fn make_deploy_gives_tags_and_parameters_to_sam() {
     let project = Project::new();
-    project.write(".samconfig-lake.toml", "");
     let calls = project.make(&[
         "deploy",
         "STACK=lake",
@@ -81,7 +82,8 @@ fn make_deploy_gives_tags_and_parameters_to_sam() {
         "TAGS=team=data cost-center=4711",
         "PARAMETERS=BatchSize=2000 Tracing=true",
     ]);
-    let [build, deploy, subscribers] = &calls[..] else { panic!("{calls:?}") };
+    let [stack, build, deploy, subscribers] = &calls[..] else { panic!("{calls:?}") };
+    assert_eq!(stack[..], ["python", ".deploy/deployed.py", "lake", ""]);
     assert_eq!(options(build)["--parameter-overrides"], ["Architecture=arm64"]);
     let options = options(deploy);
     // sam takes one argument with all tags, or an argument for each.
@@ -94,15 +96,33 @@ fn make_deploy_gives_tags_and_parameters_to_sam() {
     // The template takes 10 characters, all of which SAM uses.
     let release = release.strip_prefix("Release=").unwrap();
     assert!(release.len() == 10 && release.parse::<u64>().is_ok(), "{release}");
-    assert!(!options.contains_key("--guided"), "the answers are known: {options:?}");
+    assert!(!options.contains_key("--guided"), "the stack has parameters: {options:?}");
+    assert_eq!(options["--region"], ["eu-west-1"]);
+    // sam refuses a file that doesn't exist, on the first machine and on every other one.
+    let answers = options["--config-file"][0];
+    assert!(answers.ends_with("/.samconfig-lake.toml") && Path::new(answers).exists(), "{answers}");
     assert_eq!(subscribers.last().unwrap(), "lake");
 }
 
 #[test]
 fn a_first_deployment_prompts_and_has_no_tags_unless_they_are_given() {
-    let calls = Project::new().make(&["deploy"]);
-    let options = options(&calls[1]);
+    let project = Project::new();
+    // The answers of a stack that was deleted don't count.
+    project.write(".samconfig-usage-aggregator.toml", "");
+    project.write("stack", "echo --region eu-west-1 --guided\n");
+    let calls = project.make(&["deploy"]);
+    let options = options(&calls[2]);
     assert!(options.contains_key("--guided") && !options.contains_key("--tags"), "{options:?}");
+}
+
+#[test]
+fn nothing_is_built_for_a_stack_that_must_not_be_deployed_so() {
+    let project = Project::new();
+    project.write("stack", "echo 'the stack mine runs a pipeline of your own' >&2; exit 1\n");
+    let refused = project.run(&["deploy", "STACK=mine"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("runs a pipeline of your own"), "{refused:?}");
+    let calls = std::fs::read_to_string(project.0.path().join("calls")).unwrap();
+    assert!(!calls.contains("--- sam"), "{calls}");
 }
 
 #[test]
@@ -112,7 +132,7 @@ fn make_deploy_stops_at_an_unsafe_schema_unless_it_is_told_not_to_check() {
     let refused = project.run(&["deploy"]);
     assert!(refused.code == Some(2) && refused.stdout.contains("unsafe  order.avsc"), "{refused:?}");
     assert!(!project.0.path().join("calls").exists(), "sam was called");
-    assert_eq!(project.make(&["deploy", "SCHEMAS=unchecked"]).len(), 3);
+    assert_eq!(project.make(&["deploy", "SCHEMAS=unchecked"]).len(), 4);
 }
 
 #[test]
@@ -120,7 +140,8 @@ fn a_pipeline_of_ones_own_is_checked_packaged_and_deployed_without_an_edit_of_th
     let project = Project::new();
     project.write("mine/pipeline.toml", "");
     let calls = project.make(&["deploy", "STACK=lake", "PIPELINE_DIR=mine"]);
-    let [check, package, deploy, subscribers] = &calls[..] else { panic!("{calls:?}") };
+    let [check, stack, package, deploy, subscribers] = &calls[..] else { panic!("{calls:?}") };
+    assert_eq!(stack[..], ["python", ".deploy/deployed.py", "lake", "mine"]);
     assert_eq!(check[..], ["usagectl", "pipeline", "check", "--stack", "lake", "mine"]);
     assert_eq!(package[..], ["usagectl", "package", "--pipeline-dir", "mine", "--out", "build/lake"]);
     let options = options(deploy);
@@ -139,5 +160,5 @@ fn an_unsafe_change_of_the_own_pipeline_stops_the_deployment_unless_it_is_told_n
     assert!(refused.code == Some(2) && refused.stdout.contains("unsafe  mine"), "{refused:?}");
     let calls = std::fs::read_to_string(project.0.path().join("calls")).unwrap();
     assert!(!calls.contains("sam") && !calls.contains("package"), "{calls}");
-    assert_eq!(project.make(&["deploy", "PIPELINE_DIR=mine", "SCHEMAS=unchecked"]).len(), 3);
+    assert_eq!(project.make(&["deploy", "PIPELINE_DIR=mine", "SCHEMAS=unchecked"]).len(), 4);
 }

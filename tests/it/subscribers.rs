@@ -1,6 +1,6 @@
-//! The warning of `make deploy` if no one receives the alarms, on moto.
+//! What `make deploy` asks about a stack, on moto: whether to prompt for its parameters, and whether someone receives its alarms.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use laptop::emulators::sdk_config;
 use serde_json::json;
@@ -8,16 +8,53 @@ use serde_json::json;
 use crate::readers::python;
 use crate::redrive::moto::Moto;
 
-fn warnings(moto: &Moto) -> String {
-    let output = Command::new(python())
-        .args([".deploy/subscribers.py", "deployed"])
+fn script(url: &str, arguments: &[&str]) -> Output {
+    Command::new(python())
+        .args(arguments)
         .current_dir(crate::repository())
-        .envs([("AWS_ENDPOINT_URL", moto.url.as_str()), ("AWS_DEFAULT_REGION", "us-east-1")])
+        .envs([("AWS_ENDPOINT_URL", url), ("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_MAX_ATTEMPTS", "1")])
         .envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")])
         .output()
-        .unwrap();
+        .unwrap()
+}
+
+fn warnings(moto: &Moto) -> String {
+    let output = script(&moto.url, &[".deploy/subscribers.py", "deployed"]);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The options for sam, or why it isn't called.
+fn options(url: &str, stack: &str, pipeline_dir: &str) -> Result<String, String> {
+    let output = script(url, &[".deploy/deployed.py", stack, pipeline_dir]);
+    let text = |bytes| String::from_utf8(bytes).unwrap().trim().to_owned();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_prompts_for_a_new_stack_only_and_keeps_the_own_pipeline_of_another() {
+    let moto = Moto::start();
+    let config = sdk_config(None).into_builder().endpoint_url(&moto.url).build();
+    let cloudformation = aws_sdk_cloudformation::Client::new(&config);
+    let guided = Ok("--region us-east-1 --guided".to_owned());
+    let keeps = Ok("--region us-east-1".to_owned());
+    assert_eq!(options(&moto.url, "mine", ""), guided);
+    for (stack, metadata) in [("usage", json!({})), ("mine", json!({ "UsageAggregatorPipeline": "eyJ9" }))] {
+        let template = json!({
+            "Metadata": metadata,
+            "Parameters": { "Pipeline": { "Type": "String", "Default": stack } },
+            "Resources": { "Topic": { "Type": "AWS::SNS::Topic" } },
+        });
+        let create = cloudformation.create_stack().stack_name(stack).template_body(template.to_string());
+        create.send().await.unwrap();
+    }
+    assert_eq!(options(&moto.url, "usage", ""), keeps);
+    assert_eq!(options(&moto.url, "mine", "pipelines/mine"), keeps);
+    let refused = options(&moto.url, "mine", "").unwrap_err();
+    assert!(refused.ends_with("make deploy STACK=mine PIPELINE_DIR=path/to/mine"), "{refused}");
+    // It never takes a stack for a new one because it could not be looked for.
+    let unknown = options("http://127.0.0.1:9", "usage", "").unwrap_err();
+    assert!(unknown.starts_with("could not look for the stack usage: "), "{unknown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
