@@ -286,7 +286,7 @@ async fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
     let proposals = plan["proposals"].as_array().unwrap();
     let reserved = proposals.iter().find(|proposal| proposal["parameter"] == "ReservedConcurrency").unwrap();
     assert_eq!((&reserved["value"], &reserved["reason"]), (&json!(20.0), &json!("10 invocations were throttled")));
-    assert!(plan["command"].as_str().unwrap().starts_with("make deploy PARAMETERS='"), "{plan:#}");
+    assert!(plan["command"].as_str().unwrap().starts_with("make deploy STACK=moto PARAMETERS='"), "{plan:#}");
     let top = asked(&["usage", "top"]);
     assert_eq!((&top["entity"], &top["sum"], &top["at"]), (&json!("7"), &json!("12.5"), &json!("2026-09-17")));
     let row = asked(&["export", "--window", "day", "--start", "2026-09"]);

@@ -127,7 +127,8 @@ impl Tune {
             observed: load.observed,
         };
         let plan = plan::plan(&load, &settings, &Prices::read(None)?);
-        let report = Report { load: &load, now: &settings, plan: &plan, here };
+        let stack = self.place.stack.as_deref();
+        let report = Report { load: &load, now: &settings, plan: &plan, here, stack };
         console::print(&if options.json { report.json() } else { report.text() })?;
         Ok(Done::Well)
     }

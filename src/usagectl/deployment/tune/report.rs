@@ -16,6 +16,8 @@ pub(super) struct Report<'p> {
     pub plan: &'p Plan,
     /// Whether it is for a `usagectl local`, whose settings are options.
     pub here: bool,
+    /// The stack, if it has one.
+    pub stack: Option<&'p str>,
 }
 
 impl Report<'_> {
@@ -116,7 +118,8 @@ impl Report<'_> {
         if !self.here {
             let pair = |proposal: &Proposal| format!("{}={}", proposal.parameter.name(), value(proposal));
             let pairs: Vec<String> = self.plan.proposals.iter().map(pair).collect();
-            return format!("make deploy PARAMETERS='{}'", pairs.join(" "));
+            let stack = self.stack.map(|name| format!(" STACK={name}")).unwrap_or_default();
+            return format!("make deploy{stack} PARAMETERS='{}'", pairs.join(" "));
         }
         let (mut variable, mut options) = (String::new(), String::new());
         for proposal in &self.plan.proposals {
