@@ -173,8 +173,8 @@ fn readme_and_bill_have_the_number_of_alarms() {
 
 /// The metrics that the function or the filters of its log make.
 fn own_metrics() -> BTreeSet<String> {
-    let report = file("src/handler/report.rs") + &file("src/compact/function/prove.rs");
-    let calls = ["metrics.count(\"", "metrics.count_unless_zero(\"", "metrics.milliseconds(\""].into_iter();
+    let report = file("src/handler/report.rs") + &file("src/compact/function/prove.rs") + &file("src/handler.rs");
+    let calls = [".count(\"", ".count_unless_zero(\"", ".milliseconds(\""].into_iter();
     let name = |rest: &str| rest.split('"').next().unwrap().to_owned();
     let of_function = calls.flat_map(|call| report.split(call).skip(1).map(name).collect::<Vec<_>>());
     let of_logs = resources("AWS::Logs::MetricFilter").into_iter();
@@ -281,6 +281,16 @@ fn every_own_metric_that_is_named_exists() {
     ] {
         assert!(own.contains(name) && watched().contains(name) && shown().contains(name), "{name}");
     }
+}
+
+/// `usagectl doctor` warns of more custom metrics than these, and the table of its checks is compared with the document.
+#[test]
+fn the_doctor_knows_how_many_metrics_the_stack_sends() {
+    let count = own_metrics().len();
+    let verdict = format!("| warning: more than the {count} that the stack sends (10 are free) |");
+    assert!(file("docs/operations.md").contains(&verdict), "{count}: {:?}", own_metrics());
+    let check = file("src/usagectl/deployment/doctor/checks/money.rs");
+    assert!(check.contains(&format!("const SENT: usize = {count};")), "{count}");
 }
 
 #[test]

@@ -44,6 +44,21 @@ fn every_pipeline_can_be_chosen_and_its_facts_are_right() {
     }
 }
 
+/// A Kinesis stream doesn't name the table, so without its name, the role may not keep indicators on it.
+#[test]
+fn a_pipeline_with_indicators_needs_the_name_of_the_table_behind_a_kinesis_stream() {
+    let rule = &template()["Rules"]["IndicatorsNameTheirTable"];
+    let [chosen, source] = &rule["RuleCondition"]["Fn::And"].as_array().unwrap()[..] else { panic!("{rule}") };
+    let chosen: BTreeSet<&str> =
+        chosen["Fn::Or"].as_array().unwrap().iter().map(|name| name["Fn::Equals"][1].as_str().unwrap()).collect();
+    let pipelines = pipelines();
+    let with = pipelines.iter().filter(|pipeline| !pipeline.indicators.is_empty());
+    assert_eq!(chosen, with.map(|pipeline| pipeline.name.as_str()).collect());
+    assert_eq!(source["Fn::Equals"], json!([{ "Ref": "SourceType" }, "KinesisStream"]));
+    let named = json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "IndicatorTableName" }, ""] }] });
+    assert_eq!(rule["Assertions"][0]["Assert"], named);
+}
+
 #[test]
 fn the_ledger_table_has_the_keys_that_pages_are_written_under() {
     let config = Config::read(|name| match name {

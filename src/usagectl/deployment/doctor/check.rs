@@ -261,7 +261,7 @@ checks! {
         watch::log_retention;
     OwnMetrics "own-metrics"
         "number of custom metrics in the function's namespace"
-        "warning: more than the 30 that the stack sends (10 are free)"
+        "warning: more than the 38 that the stack sends (10 are free)"
         money::own_metrics;
     Batches "batches"
         "InvokedEventCount, Invocations"

@@ -154,6 +154,13 @@ impl Edits<'_, '_> {
                 Stream::Kinesis => ("Rules", vec![line.replace("alleycat", name)]),
                 Stream::DynamoDb => ("Rules", Vec::new()),
             },
+            ("Rules", "IndicatorsNameTheirTable") if own.pipeline.indicators.is_empty() => ("Rules", Vec::new()),
+            ("Rules", "IndicatorsNameTheirTable") if trimmed.starts_with("RuleCondition:") => (
+                "Rules",
+                vec![format!(
+                    "    RuleCondition: !And [!Equals [!Ref Pipeline, '{name}'], !Equals [!Ref SourceType, KinesisStream]]"
+                )],
+            ),
             ("Rules", "LimiterHasItsTable") if name != LIMITER => ("Rules", Vec::new()),
             ("Globals", _) if trimmed == "PIPELINE: !Ref Pipeline" => {
                 ("PIPELINE", vec![line.replace("!Ref Pipeline", "''")])

@@ -66,6 +66,15 @@ fn a_pipeline_of_kinesis_messages_needs_a_kinesis_stream() {
 }
 
 #[test]
+fn a_pipeline_with_indicators_names_the_table_of_a_kinesis_stream() {
+    let rule = "    RuleCondition: !And [!Equals [!Ref Pipeline, 'mine'], !Equals [!Ref SourceType, KinesisStream]]";
+    let text = with(&named("mine")).unwrap();
+    assert!(text.contains(&format!("  IndicatorsNameTheirTable:\n{rule}\n    Assertions:\n")), "the rule is missing");
+    let without = with(&Folder { name: "api".to_owned(), ..shipped("api-usage").unwrap() }).unwrap();
+    assert!(!without.contains("IndicatorsNameTheirTable"), "a rule about nothing");
+}
+
+#[test]
 fn a_copy_of_the_limiters_pipeline_keeps_the_limiters_settings() {
     let text = with(&shipped("zae-limiter").unwrap()).unwrap();
     assert_eq!(text.matches("  IsZaeLimiter: !Equals [!Ref Pipeline, zae-limiter]").count(), 1);
