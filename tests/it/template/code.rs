@@ -310,6 +310,22 @@ fn metrics_may_be_put_into_the_functions_own_namespace_only() {
     }
 }
 
+/// An operator can only deploy parameters, and the documents name variables.
+#[test]
+fn the_readme_names_the_parameter_of_each_variable() {
+    let (readme, parameters) = (file("README.md"), template()["Parameters"].as_object().unwrap());
+    for variable in VARIABLES {
+        let row = readme.lines().find(|line| line.starts_with(&format!("| `{}` |", variable.name))).unwrap();
+        let named = row.split('|').nth(2).unwrap().trim().trim_matches('`');
+        let value = &properties("Function")["Environment"]["Variables"][variable.name];
+        match value["Ref"].as_str().filter(|name| parameters.contains_key(*name)) {
+            Some(parameter) => assert_eq!(named, parameter, "{row}"),
+            None if named.is_empty() => {}
+            None => assert!(value.to_string().contains(&json!({ "Ref": named }).to_string()), "{row}: {value}"),
+        }
+    }
+}
+
 #[test]
 fn every_command_of_the_documents_exists() {
     let output = std::process::Command::new(super::python())
