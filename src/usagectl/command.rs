@@ -96,7 +96,8 @@ Examples:
 Exit codes:
   0  Success
   1  Something failed, or a record was rejected
-  2  The command line, an endpoint or the pipeline is invalid, or doctor found a problem";
+  2  The command line, an endpoint or the pipeline is invalid. Some commands use it for more, as
+     their help says: doctor for a problem";
 
 /// Runs the command on the command line and returns its exit code.
 pub async fn run() -> ExitCode {

@@ -73,6 +73,20 @@ fn listed(command: &clap::Command) -> String {
 mod tests {
     use super::*;
 
+    /// clap wraps what is longer, in the middle of a paragraph or of a command.
+    #[test]
+    fn no_line_after_the_options_is_longer_than_a_hundred_characters() {
+        fn long_lines(command: &clap::Command, found: &mut Vec<String>) {
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let long = text.lines().filter(|line| line.chars().count() > 100);
+            found.extend(long.map(|line| format!("{}: {line}", command.get_name())));
+            command.get_subcommands().for_each(|command| long_lines(command, found));
+        }
+        let mut found = Vec::new();
+        long_lines(&plain(), &mut found);
+        assert!(found.is_empty(), "{found:#?}");
+    }
+
     #[test]
     fn every_command_belongs_to_one_task() {
         let mut known: Vec<String> = plain().get_subcommands().map(|command| command.get_name().to_owned()).collect();

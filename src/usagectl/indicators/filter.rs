@@ -25,9 +25,10 @@ Examples:
   usagectl indicators filter --pipeline-dir mine | jq -c > filter.json
   aws lambda update-event-source-mapping --uuid UUID --filter-criteria file://filter.json
 
-The filter lets through the items of each record type and the targets of indicators, by the literal
-parts of their keys. It can't drop the function's own writes of indicators: a filter sees one image and
-can't compare two. The function recognizes them, and the stream falls silent without a filter.";
+The filter lets through the items of each record type and the targets of indicators, by the
+literal parts of their keys. It can't drop the function's own writes of indicators: a filter
+sees one image and can't compare two. The function recognizes them, and the stream falls silent
+without a filter. A deployment that changes the mapping takes the filter back; set it again then.";
 
 impl Filter {
     /// Runs the command.

@@ -49,8 +49,8 @@ warm throughput.
 
 An indicator that reads what another one writes is recomputed after that one.
 
-Needs dynamodb:DescribeTable, Scan, Query, GetItem and UpdateItem on the source table, and with --stack
-lambda:GetFunctionConfiguration on the function.
+Needs dynamodb:DescribeTable, Scan, Query, GetItem and UpdateItem on the source table, and with
+--stack lambda:GetFunctionConfiguration on the function.
 
 Exit codes:
   0  Every target has what its items give

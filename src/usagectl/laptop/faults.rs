@@ -50,7 +50,8 @@ Interval, for example split=10s:
 Without a value:
   twins      Two mappings run at once
   disable    The mapping is disabled
-`all` leaves out exit, hang, denied, s3, tables and disable, which are outages rather than faults that pass.";
+`all` leaves out exit, hang, denied, s3, tables and disable, which are outages rather than faults
+that pass.";
 
 impl Faults {
     /// Sends the faults to the running process and prints those in effect.

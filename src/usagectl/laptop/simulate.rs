@@ -80,7 +80,7 @@ Examples:
   usagectl simulate orders --duration 1m --rate 200/s --poison 1
   usagectl simulate bucket --records 10000 --rate 0 --entities 20 --skew 1.1
   usagectl simulate api-usage              20 tenants send requests and change subscriptions
-  usagectl simulate findings               Vulnerabilities of 20 groups are reported, rated, fixed and removed
+  usagectl simulate findings               Vulnerabilities of 20 groups, from report to removal
   usagectl simulate alleycat               1,000 racers send 300,000 messages in 5 minutes
   usagectl simulate --pipeline-dir mine    Write items like those in mine/sample.json
 

@@ -69,14 +69,15 @@ const REBUILD_EXAMPLES: &str = "\
 Examples:
   usagectl ledger rebuild 2026-11-28T08:57 --local
   usagectl ledger rebuild 2026-11-28T08 --stack usage-aggregator
-  usagectl ledger rebuild 2026-11-28T08:57 --forget --stack usage-aggregator   # names what is missing, and asks
+  usagectl ledger rebuild 2026-11-28T08:57 --forget --stack usage-aggregator   # names what is gone
   usagectl ledger rebuild 2026-08-14 --from-archive --stack usage-aggregator --dry-run
 
-With --from-archive, snapshots of the window and of the windows in it that differ from the archive are
-written, each with the version that it has, and an audit entry says who wrote what. A snapshot is left
-alone and named, with the reason, if the ledger still has what it was made of, if rows of its items are
-missing, or if no other snapshot shows that the archive has all of its rows: one of a larger window, such
-as the month, or all of the smaller ones. The exit code is then 1.";
+With --from-archive, snapshots of the window and of the windows in it that differ from the
+archive are written, each with the version that it has, and an audit entry says who wrote what.
+A snapshot is left alone and named, with the reason, if the ledger still has what it was made
+of, if rows of its items are missing, or if no other snapshot shows that the archive has all of
+its rows: one of a larger window, such as the month, or all of the smaller ones. The exit code
+is then 1.";
 
 impl Sweep {
     /// Sweeps the minutes in order.

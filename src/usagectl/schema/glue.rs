@@ -37,8 +37,8 @@ Examples:
   usagectl schema glue --pipeline orders
   usagectl schema glue --into template.yaml   The same as `make glue`
 
-To deploy a pipeline of your own, use `make deploy PIPELINE_DIR=...` or `usagectl package` instead: they
-generate these resources into a copy of the template.";
+To deploy a pipeline of your own, use `make deploy PIPELINE_DIR=...` or `usagectl package`
+instead: they generate these resources into a copy of the template.";
 
 const BEGIN: &str = "# glue: begin";
 const END: &str = "# glue: end";

@@ -35,9 +35,9 @@ Examples:
   usagectl package --pipeline-dir path/to/mine --from usage-aggregator-0.1.0-arm64 --out build/mine
   usagectl package --out build/shipped        All shipped pipelines
 
-`make deploy PIPELINE_DIR=path/to/mine` runs this, checks the pipeline against the deployed one, and deploys
-the folder. The name of the pipeline's folder becomes the name of the pipeline. The function isn't built
-again: `make build` builds it, and a release contains it.";
+`make deploy PIPELINE_DIR=path/to/mine` runs this, checks the pipeline against the deployed
+one, and deploys the folder. The name of the pipeline's folder becomes the name of the
+pipeline. The function isn't built again: `make build` builds it, and a release contains it.";
 
 impl Package {
     /// Writes the package, and prints what is in it.

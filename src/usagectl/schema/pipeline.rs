@@ -68,9 +68,10 @@ Examples:
   usagectl pipeline check /tmp/release/schemas schemas
   usagectl pipeline check --stack NAME path/to/mine
 
-A change is safe if the counters and snapshots that exist keep their meaning and are still updated,
-and if old and new files can be read together (as `usagectl schema check` reports). `generation` must
-rise with every change of what is counted. The exit code is 1 if a change is unsafe.";
+A change is safe if the counters and snapshots that exist keep their meaning and are still
+updated, and if old and new files can be read together (as `usagectl schema check` reports).
+`generation` must rise with every change of what is counted. The exit code is 1 if a change is
+unsafe.";
 
 impl Check {
     async fn run(self, options: &Options) -> anyhow::Result<Done> {

@@ -47,9 +47,9 @@ Examples:
   usagectl alerts --stack usage-aggregator --at 2026-10 --csv > october.csv
   usagectl alerts --local --entity 7 --json | jq .state
 
-Reads the alerts that the fold has put into the ledger, and the snapshots for the present values. An entity
-that has never reached a threshold isn't listed; `usagectl usage top` ranks all of them. Needs
-dynamodb:Query on the ledger and dynamodb:GetItem on the usage table.";
+Reads the alerts that the fold has put into the ledger, and the snapshots for the present
+values. An entity that has never reached a threshold isn't listed; `usagectl usage top` ranks
+all of them. Needs dynamodb:Query on the ledger and dynamodb:GetItem on the usage table.";
 
 impl Alerts {
     /// Prints the alerts.

@@ -45,12 +45,14 @@ pub(super) struct Void {
 
 const EXAMPLES: &str = "\
 Examples:
-  usagectl correct void --record 5d41402abc4b2a76 --at 2026-11-28T08:57 --reason 'Test order' --stack usage-aggregator
+  usagectl correct void --record 5d41402abc4b2a76 --at 2026-11-28T08:57 \\
+    --reason 'Test order' --stack usage-aggregator
   usagectl correct void --correction 3f2a90c1d4e5b677 --reason 'Wrong customer' --local
 
-`usagectl why` lists the records behind a number, each with its minute. Nothing counts a record that was
-taken back, even if it is delivered again. This can't be undone: to count it after all, add a correction.
-Repeat the command printed at the end if the ledger is restored to an earlier moment.";
+`usagectl why` lists the records behind a number, each with its minute. Nothing counts a record
+that was taken back, even if it is delivered again. This can't be undone: to count it after
+all, add a correction. Repeat the command printed at the end if the ledger is restored to an
+earlier moment.";
 
 /// The beginning of a record's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -53,15 +53,17 @@ Examples:
   usagectl prove 2026-11-28 --stack usage-aggregator --repair
   usagectl prove --history --stack usage-aggregator
 
-Compares, for every counter of the window and of the windows in it: the snapshot with the state of the
-ledger, the state with the sum of the records in its pages, and both with the archive. Compares each
-record of the pages with the archive, too: a change of an item must begin with the value with which the
-change before it ended. Where it doesn't, the stream lost a change in between.
+Compares, for every counter of the window and of the windows in it: the snapshot with the state
+of the ledger, the state with the sum of the records in its pages, and both with the archive.
+Compares each record of the pages with the archive, too: a change of an item must begin with
+the value with which the change before it ended. Where it doesn't, the stream lost a change in
+between.
 
-Choose a window that has ended, and whose last records are folded. Everything is held in memory, so
-choose a day or an hour for large tables. Needs dynamodb:Query on the ledger, dynamodb:Scan on the usage
-table, and s3:ListBucket and s3:GetObject on the archive; --repair also needs dynamodb:UpdateItem on the
-usage table, dynamodb:PutItem on the ledger, and lambda:GetFunctionConfiguration on the function.
+Choose a window that has ended, and whose last records are folded. Everything is held in
+memory, so choose a day or an hour for large tables. Needs dynamodb:Query on the ledger,
+dynamodb:Scan on the usage table, and s3:ListBucket and s3:GetObject on the archive; --repair
+also needs dynamodb:UpdateItem on the usage table, dynamodb:PutItem on the ledger, and
+lambda:GetFunctionConfiguration on the function.
 
 Exit codes:
   0  Everything agrees, or was repaired

@@ -64,9 +64,10 @@ Examples:
   usagectl why 7 orders 2026-11-28T08 --local --limit 1000
   usagectl why 7 orders 2026-11-28 --stack usage-aggregator --csv > records.csv
 
-The records are read from the pages of the ledger, which are kept for KEEP_DAYS and 7 days. Beyond that,
-what is missing is named with what it adds up to, and the SQL that lists the records in the archive is
-printed. Needs dynamodb:Query on the ledger and dynamodb:GetItem on the usage table.
+The records are read from the pages of the ledger, which are kept for KEEP_DAYS and 7 days.
+Beyond that, what is missing is named with what it adds up to, and the SQL that lists the
+records in the archive is printed. Needs dynamodb:Query on the ledger and dynamodb:GetItem on
+the usage table.
 
 Exit codes:
   0  The records add up to the number

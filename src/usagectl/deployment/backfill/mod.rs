@@ -77,23 +77,25 @@ pub struct Backfill {
 
 const EXAMPLES: &str = "\
 Examples:
-  usagectl backfill s3://exports/AWSDynamoDB/01693685827463-2d8752fd --stack usage-aggregator --dry-run
-  usagectl backfill s3://exports/AWSDynamoDB/01693685827463-2d8752fd --stack usage-aggregator --rate 2000
+  usagectl backfill s3://exports/AWSDynamoDB/01693685827463-2d8752fd \\
+    --stack usage-aggregator --dry-run
+  usagectl backfill s3://exports/AWSDynamoDB/01693685827463-2d8752fd \\
+    --stack usage-aggregator --rate 2000
   usagectl backfill export/ incremental-1/ incremental-2/ --stack usage-aggregator
   usagectl backfill --scan --local
 
-Attach the function to the stream at TRIM_HORIZON first, then export the table, then backfill within
-24 hours; docs/backfill.md has the steps. Each item becomes a record of the second in which the stream
-was attached, or of COUNT_FROM. Its row goes to the archive, and it opens the measures that have
-`baseline = true`. Items that were written since are taken as they were before, from the stream, so
-that nothing counts twice and nothing is missing.
+Attach the function to the stream at TRIM_HORIZON first, then export the table, then backfill
+within 24 hours; docs/backfill.md has the steps. Each item becomes a record of the second in
+which the stream was attached, or of COUNT_FROM. Its row goes to the archive, and it opens the
+measures that have `baseline = true`. Items that were written since are taken as they were
+before, from the stream, so that nothing counts twice and nothing is missing.
 
 It is safe to stop this at any point and to run it again: the same items make the same records, and
 finished files are skipped. Rejected items are listed, and sent again by the next run.
 
-Needs dynamodb:DescribeTable, DescribeStream, GetShardIterator and GetRecords of the source, dynamodb:Scan
-for --scan, s3:GetObject for an export in S3, lambda:InvokeFunction and GetFunctionConfiguration, and
-dynamodb:PutItem on the ledger.
+Needs dynamodb:DescribeTable, DescribeStream, GetShardIterator and GetRecords of the source,
+dynamodb:Scan for --scan, s3:GetObject for an export in S3, lambda:InvokeFunction and
+GetFunctionConfiguration, and dynamodb:PutItem on the ledger.
 
 Exit codes:
   0  Every item is durable

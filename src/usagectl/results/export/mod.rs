@@ -94,7 +94,8 @@ Examples:
   usagectl export --stack usage-aggregator --start 2026-10 --corrections --json
   usagectl export --stack usage-aggregator --window day --start 2026-10 --to stripe --dry-run
   usagectl export --stack usage-aggregator --window hour --start 2026-10-21 --to openmeter
-  usagectl export --stack usage-aggregator --window day --start 2026-10 --to lago --customers subscriptions.csv
+  usagectl export --stack usage-aggregator --window day --start 2026-10 \\
+    --to lago --customers subscriptions.csv
 
 A row is the exact value of a measure of an entity and resource in a window. Rows are sorted by
 window, entity, resource and measure. A value includes its corrections.
