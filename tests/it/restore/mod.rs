@@ -159,4 +159,13 @@ async fn a_ledger_lost_without_a_backup_begins_with_the_next_windows() {
     }
     let now = values(&stack.items("usage").await);
     assert!(now.len() > backup.lost.len() && backup.lost.iter().all(|(key, value)| now.get(key) == Some(value)));
+
+    // Step 5: a mapping reads the stream again, and the function still has the first minute to count.
+    let runbook = std::fs::read_to_string(crate::repository().join("docs/operations.md")).unwrap();
+    assert!(
+        runbook.contains("In step 5, also deploy `CountFrom=2026-12-01T00:00`"),
+        "the deployment would drop COUNT_FROM"
+    );
+    stack.count(&changes(stack.start)).await;
+    assert_eq!(values(&stack.items("usage").await), now);
 }
