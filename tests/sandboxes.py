@@ -6,7 +6,7 @@ the memory of each process.
     tests/sandboxes.py --env-file FILE --port 9000 [--kills 20] [--memory FILE] [--previous BINARY] target/debug/usage-aggregator
 
 With --previous, two releases serve each function, like the two versions of an alias: at first only the previous one, and then shares that
-change every few seconds, forth and back.
+change every few seconds, back and forth.
 
 Ends on SIGTERM, with the totals on stdout."""
 import argparse, json, os, queue, random, signal, subprocess, threading, time
