@@ -18,9 +18,9 @@ const FORMAT: u8 = 1;
 const FORMAT_WITH_HOURS: u8 = 2;
 /// 300 KB: a larger page is cut. A DynamoDB item has at most 400 KB.
 const MAX_BYTES: usize = 300 * 1024;
-/// 256 Ki: a page with more groups times measures, or with more records times measures of their group, is cut, too. Both take memory in
+/// 128 Ki: a page with more groups times measures, or with more records times measures of their group, is cut, too. Both take memory in
 /// the function that writes the page and in the one that reads it, and hardly any bytes of the page.
-const MAX_CELLS: usize = 256 << 10;
+const MAX_CELLS: usize = 128 << 10;
 
 /// A page, ready to be put.
 #[derive(Debug, Clone, PartialEq, Eq)]
