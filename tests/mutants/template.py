@@ -86,7 +86,7 @@ MUTANTS = [
     ("the mapping fails whole batches", "template.yaml", "      FunctionResponseTypes: [ReportBatchItemFailures]\n", ""),
     ("the mapping gives up within an hour", "template.yaml", "    Default: 200\n    MinValue: 0\n    MaxValue: 10000\n", "    Default: 10\n    MinValue: 0\n    MaxValue: 10000\n"),
     ("records expire before they fail", "template.yaml", "    Default: 79200\n", "    Default: 86400\n"),
-    ("the filter lets snapshots through", "template.yaml", '{"window_start":{"S"', '{"window_end":{"S"'),
+    ("a filter on the mappings of all pipelines", "template.yaml", "          - IsZaeLimiter\n          - Filters:", "          - Counts\n          - Filters:"),
     ("the limiter's filter differs", "schemas/zae-limiter/filters.json", "#BUCKET#", "#BUCKETS#"),
     ("data is deleted with the stack", "template.yaml", "    Condition: Counts\n    DeletionPolicy: Retain\n", "    Condition: Counts\n    DeletionPolicy: Delete\n"),
     ("a name that isn't unique to the stack", "template.yaml", "      Name: !Ref AWS::StackName\n      RecursiveDeleteOption", "      Name: usage\n      RecursiveDeleteOption"),

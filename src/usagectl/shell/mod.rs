@@ -8,6 +8,7 @@ pub mod failure;
 pub mod folder;
 pub mod images;
 pub mod json;
+pub mod limiter;
 pub mod lines;
 pub mod numbers;
 pub mod options;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use usage_aggregator::pipeline::{Pipeline, shipped, shipped_names};
+use usage_aggregator::pipeline::shipped_names;
 
 use super::{file, members, properties, resources, template, text};
 
@@ -112,46 +112,26 @@ fn a_pipeline_that_counts_nothing_has_no_ledger_and_no_fold() {
     }
 }
 
-/// The patterns of the first or the second of the choices of FilterCriteria.
-fn patterns(choice: usize) -> Vec<String> {
-    let criteria = members(&properties("EventSourceMapping")["FilterCriteria"]);
-    let filters = criteria[choice]["Filters"].as_array().unwrap();
-    filters.iter().map(|filter| filter["Pattern"].as_str().unwrap().to_owned()).collect()
-}
-
+/// The filter used to be on the mappings of other pipelines as well, where it dropped items of the application that have the
+/// attributes of a snapshot.
 #[test]
-fn the_limiters_filter_is_that_of_its_pipeline() {
+fn only_the_limiters_mapping_has_a_filter_and_it_is_that_of_its_pipeline() {
+    let criteria = &properties("EventSourceMapping")["FilterCriteria"]["Fn::If"];
+    assert_eq!([&criteria[0], &criteria[2]], [&json!("IsZaeLimiter"), &json!({ "Ref": "AWS::NoValue" })]);
+    let filters = criteria[1]["Filters"].as_array().unwrap().iter();
     let patterns: Vec<serde_json::Value> =
-        patterns(0).iter().map(|pattern| serde_json::from_str(pattern).unwrap()).collect();
+        filters.map(|filter| serde_json::from_str(filter["Pattern"].as_str().unwrap()).unwrap()).collect();
     let expected: serde_json::Value = serde_json::from_str(&file("schemas/zae-limiter/filters.json")).unwrap();
     assert_eq!(json!(patterns), expected);
 }
 
+/// Without a filter, a stream of the function's own snapshots would invoke it again with each of them.
 #[test]
-fn the_filter_leaves_out_snapshots_and_nothing_else() {
-    let filters = patterns(1);
-    let attribute = |pattern: &String| {
-        let pattern: serde_json::Value = serde_json::from_str(pattern).unwrap();
-        let image = pattern["dynamodb"]["NewImage"].as_object().unwrap().clone();
-        let (name, wanted) = image.into_iter().next().unwrap();
-        // "One of these is absent": a record is left out only when it has them all.
-        assert_eq!(wanted, json!({ "S": [{ "exists": false }] }));
-        name
-    };
-    let attributes: Vec<String> = filters.iter().map(attribute).collect();
-    assert!(attributes.len() > 1);
-    for name in shipped_names() {
-        let pipeline = Pipeline::parse(&shipped(name).unwrap()).unwrap();
-        let Some(snapshot) = &pipeline.snapshot else { continue };
-        // That pipeline has its own filter.
-        if name == "zae-limiter" {
-            continue;
-        }
-        for attribute in &attributes {
-            let written = snapshot.attributes.iter().any(|(name, _)| name == attribute);
-            assert!(written, "snapshots of {name} have no attribute {attribute}, so they would come back");
-        }
-    }
+fn the_usage_table_is_the_source_of_the_limiters_pipeline_alone() {
+    let conditions = &template()["Conditions"];
+    let is_limiter = json!({ "Fn::Not": [{ "Condition": "IsZaeLimiter" }] });
+    assert_eq!(conditions["MakesUsageTable"], json!({ "Fn::And": [{ "Condition": "Counts" }, is_limiter] }));
+    assert_eq!(properties("UsageTable").get("StreamSpecification"), None);
 }
 
 #[test]

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_filters_of_the_template_exclude_own_writes() {
+    fn filters_exclude_own_writes_or_let_them_pass() {
         let now = Timestamp::parse("2026-11-26T21:00:00Z").unwrap();
         let of = |pipeline: &str, patterns: &[&str]| {
             let pipeline = Pipeline::parse(&shipped(pipeline).unwrap()).unwrap();

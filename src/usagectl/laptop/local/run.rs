@@ -67,7 +67,7 @@ impl LocalRun {
         let kind = control.reach.stream;
         let source_name = local.source_name(&pipeline, kind)?;
         let retries = if variables.value("REJECTED_RECORDS").as_deref() == Some("fail") { 10 } else { 200 };
-        let settings = local.mapping.settings(kind.stream_kind(), retries)?;
+        let settings = local.mapping.settings(kind.stream_kind(), &pipeline.name, retries)?;
         let place = Workplace::open_on(options, Uses::Everything, local.start(), local.ports()).await?;
         let site = archived::checked(&place.clients.s3, place.site(variables.clone()).await?).await?;
         let folder = options.data.join(MAPPINGS);

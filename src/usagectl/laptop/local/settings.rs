@@ -10,6 +10,7 @@ use usage_aggregator::time::Timestamp;
 
 use crate::event::invoke::instant;
 use crate::shell::console::UsageError;
+use crate::shell::limiter;
 
 /// Properties of AWS::Lambda::EventSourceMapping.
 #[derive(Debug, Clone, Args)]
@@ -39,7 +40,8 @@ pub(super) struct MappingOptions {
     /// StartingPosition: TRIM_HORIZON, LATEST, or for Kinesis a time like 2026-11-21T03:00:00Z
     #[arg(long, value_name = "POSITION", default_value = "TRIM_HORIZON", value_parser = position)]
     starting_position: StartingPosition,
-    /// FilterCriteria: an EventBridge pattern; repeat for up to ten, of which one must match
+    /// FilterCriteria: an EventBridge pattern; repeat for up to ten, of which one must match [default: as in the template, where
+    /// only zae-limiter has a filter]
     #[arg(long = "filter", value_name = "PATTERN")]
     filters: Vec<String>,
     /// Milliseconds between polls of an idle shard [default: 250 for DynamoDB, 1000 for Kinesis, as in Lambda]
@@ -96,11 +98,11 @@ impl MappingOptions {
         }
     }
 
-    /// The mapping's settings. `retries` is the default of the maximum retry attempts.
+    /// The mapping's settings for `pipeline`. `retries` is the default of the maximum retry attempts.
     ///
     /// # Errors
     /// With all mistakes at once.
-    pub(super) fn settings(&self, kind: StreamKind, retries: i64) -> Result<Settings, UsageError> {
+    pub(super) fn settings(&self, kind: StreamKind, pipeline: &str, retries: i64) -> Result<Settings, UsageError> {
         let interval = match kind {
             StreamKind::DynamoDb => 250,
             StreamKind::Kinesis => 1_000,
@@ -133,12 +135,18 @@ impl MappingOptions {
                     .to_owned(),
             );
         }
-        match Filters::parse(&self.filters) {
+        match self.filters(kind, pipeline) {
             Ok(filters) => settings.filters = filters,
             Err(error) => mistakes.push(format!("FilterCriteria: {error}")),
         }
         mistakes.extend(settings.out_of_range());
         if mistakes.is_empty() { Ok(settings) } else { Err(UsageError(mistakes.join("\n       "))) }
+    }
+
+    /// The given patterns, or those of the template.
+    fn filters(&self, kind: StreamKind, pipeline: &str) -> anyhow::Result<Filters> {
+        let is_filtered = self.filters.is_empty() && kind == StreamKind::DynamoDb && pipeline == limiter::LIMITER;
+        Ok(if is_filtered { Filters::parse(&limiter::patterns()?)? } else { Filters::parse(&self.filters)? })
     }
 }
 
@@ -149,5 +157,35 @@ fn position(text: &str) -> Result<StartingPosition, String> {
         _ => instant(text).map(|time: Timestamp| StartingPosition::AtTimestamp(time)).map_err(|expected| {
             format!("expected TRIM_HORIZON or LATEST, or {}", expected.trim_start_matches("expected "))
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        mapping: MappingOptions,
+    }
+
+    /// Without the template's filter, a run counted records that the stack would never deliver.
+    #[test]
+    fn without_a_filter_the_mapping_has_that_of_the_template() {
+        let filters = |arguments: &[&str], kind, pipeline: &str| {
+            let line = Line::parse_from([&["usagectl"], arguments].concat());
+            let settings = line.mapping.settings(kind, pipeline, 200).unwrap();
+            settings.filters.patterns().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let of_limiter = filters(&[], StreamKind::DynamoDb, "zae-limiter");
+        assert_eq!(of_limiter, limiter::patterns().unwrap());
+        assert_eq!(of_limiter.len(), 3);
+        assert!(filters(&[], StreamKind::DynamoDb, "orders").is_empty());
+        assert!(filters(&[], StreamKind::Kinesis, "zae-limiter").is_empty());
+        let given = r#"{"eventName":["INSERT"]}"#;
+        assert_eq!(filters(&["--filter", given], StreamKind::DynamoDb, "zae-limiter"), [given]);
     }
 }

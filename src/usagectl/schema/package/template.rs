@@ -9,12 +9,11 @@ use usage_aggregator::pipeline::{Folder, Pipeline, Stream};
 use super::super::glue::{condition, replaced};
 use super::folder::PIPELINES;
 use crate::shell::console::UsageError;
+use crate::shell::limiter::LIMITER;
 use crate::stack::{CARRIED, PACKAGED_PIPELINE, encoded};
 
 /// Where Lambda puts a function's code.
 const TASK_ROOT: &str = "/var/task";
-/// The pipeline that writes snapshots into its source. Its condition has uses beyond Athena's tables.
-const LIMITER: &str = "zae-limiter";
 const FUNCTIONS: [(&str, &str); 3] =
     [("Function", "function"), ("FoldFunction", "function"), ("CompactFunction", "compact")];
 

@@ -4,11 +4,12 @@ use event_source_mapping::Filters;
 use serde_json::json;
 use usage_aggregator::pipeline::Pipeline;
 
-use super::super::facts::{Facts, Stream, Unavailable};
+use super::super::facts::{Facts, SourceFacts, Stream, Unavailable};
 use super::super::finding::{CheckResult, ok, problem, warning};
 use super::super::{own_writes, patterns};
 use super::mapping::change;
 use super::quoted;
+use crate::shell::limiter;
 
 /// Only snapshots have all of these attributes.
 const SNAPSHOT_ATTRIBUTES: [&str; 3] = ["resource", "window", "window_start"];
@@ -54,8 +55,8 @@ pub(crate) fn own_writes(facts: &Facts) -> CheckResult {
         return Err(Unavailable::NotApplicable("the pipeline writes no snapshots"));
     }
     let source = facts.the_source()?;
-    let table = of_usage(facts)?;
-    if !matches!(source.stream, Stream::Table { .. }) || *table != source.name {
+    let table = facts.names.usage_table.as_ref().ok_or(Unavailable::Unnamed { option: "--usage-table" })?;
+    if !is_of_usage(source, facts) {
         return ok(format!("snapshots are written to {table}, which is not the source"));
     }
     let mapping = facts.the_mapping()?;
@@ -71,15 +72,21 @@ pub(crate) fn own_writes(facts: &Facts) -> CheckResult {
     }
 }
 
-fn of_usage(facts: &Facts) -> Result<&String, Unavailable> {
-    facts.names.usage_table.as_ref().ok_or(Unavailable::Unnamed { option: "--usage-table" })
+/// Whether the stream is that of the usage table.
+fn is_of_usage(source: &SourceFacts, facts: &Facts) -> bool {
+    matches!(source.stream, Stream::Table { .. }) && facts.names.usage_table.as_ref() == Some(&source.name)
 }
 
 /// A command that sets the template's filter, or removes the filter if there is nothing to exclude.
 fn fix(facts: &Facts) -> String {
     let Ok(mapping) = &facts.mapping else { return facts.deploy("") };
-    let patterns = excluding_snapshots(&facts.pipeline);
-    if patterns.is_empty() && facts.counts() {
+    let writes_to_source = facts.counts() && facts.source.as_ref().is_ok_and(|source| is_of_usage(source, facts));
+    let patterns = match &*facts.pipeline.name {
+        limiter::LIMITER => limiter::patterns().unwrap_or_default(),
+        _ if writes_to_source => excluding_snapshots(&facts.pipeline),
+        _ => Vec::new(),
+    };
+    if patterns.is_empty() && writes_to_source {
         // Snapshots without these attributes: only the pipeline's author knows how to recognize them.
         return facts.deploy("");
     }
@@ -116,5 +123,7 @@ mod tests {
                 assert_eq!(patterns::mistakes(&pattern, &pipeline), patterns::Mistakes::default(), "{name}");
             }
         }
+        let pipeline = Pipeline::parse(&shipped(limiter::LIMITER).unwrap()).unwrap();
+        assert_eq!(own_writes::passing(&pipeline, &limiter::patterns().unwrap(), now).unwrap(), Vec::<String>::new());
     }
 }
