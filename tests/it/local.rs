@@ -178,6 +178,8 @@ fn a_race_whose_messages_are_aggregated_is_counted_once_despite_faults() {
     let end = end(&Fixture::new(), &[&race[..], &aggregated].concat());
     assert_eq!(end["reconcile"]["counted"]["agreeing_records"], json!(300));
     assert!(end["ended"]["mapping"]["polled_event_count"].as_u64() < Some(300), "{end:#}");
+    // Messages used to be counted as records of the stream, of which most were still waiting.
+    assert_eq!(end["ended"]["waiting"]["records"], json!(0), "{end:#}");
 }
 
 #[test]

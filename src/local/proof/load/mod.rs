@@ -234,6 +234,7 @@ impl Simulation {
                     progress.wait_until_quiet().await?;
                     let sent_at = progress.begin(&change)?;
                     writer.write(&change.write, Origin::New, progress).await?;
+                    progress.count_stream_records(1);
                     progress.done(change.number, change.meaning, sent_at, None)?;
                 }
                 Target::Stream { client, name } => {

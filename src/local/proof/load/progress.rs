@@ -22,6 +22,10 @@ pub struct Written {
     pub unsure: u64,
     /// Attempts that failed and were retried.
     pub retries: u64,
+    /// Records of the table's or Kinesis stream that certainly appeared for them. What an earlier run had started may have appeared
+    /// in its time, and an aggregated record carries several of them.
+    #[serde(skip)]
+    pub stream_records: u64,
 }
 
 /// The shared state.
@@ -64,6 +68,10 @@ impl<'p> Progress<'p> {
         locked(&self.journal).done(Entry { change, sent_at, done_at, unsure, meaning })?;
         (self.watch)(&written);
         Ok(())
+    }
+
+    pub(super) fn count_stream_records(&self, records: usize) {
+        locked(&self.written).stream_records += u64::try_from(records).unwrap_or(u64::MAX);
     }
 
     pub(super) fn count_retry(&self) {

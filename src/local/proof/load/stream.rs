@@ -64,6 +64,8 @@ impl StreamWriter<'_> {
             let error = match answer {
                 Some(PutResult::Answered(output)) => {
                     let (arrived, refused) = separated(left, self.aggregate, &output)?;
+                    let records = output.records().iter().filter(|result| result.error_code().is_none());
+                    progress.count_stream_records(records.count());
                     finish(arrived, None, progress)?;
                     left = refused;
                     Error::transient(format!("{}: {}", self.doing(), first_refusal(&output)))

@@ -76,11 +76,17 @@ impl LoadOptions {
             }
             _ => Target::Table { client: clients.dynamodb.clone(), name },
         };
+        let status = || control.status.lock().unwrap_or_else(PoisonError::into_inner);
         let watch = |written: &Written| {
-            control.status.lock().unwrap_or_else(PoisonError::into_inner).written = Some(written.records);
+            let mut status = status();
+            (status.written, status.written_to_stream) = (Some(written.records), written.stream_records);
         };
         let written = simulation.run(&target, &ledger, &watch, std::future::pending()).await?;
-        wait_until_settled(run, written.records.div_ceil(u64::from(self.aggregate.unwrap_or(1)))).await;
+        wait_until_settled(run, written.stream_records).await;
+        if !run.mapping.waiting().is_some() {
+            // The mapping has read to the end. A record that it never saw, for example one from before LATEST, doesn't wait.
+            status().written_to_stream = 0;
+        }
         let report = self.prove(run, ledger).await?;
         if self.forever {
             let name = &run.site.handler.pipeline().name;

@@ -65,6 +65,9 @@ pub(super) struct Status {
     /// Records written by the load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub written: Option<u64>,
+    /// How many records the stream has of them at least, until the mapping has read to the end.
+    #[serde(skip)]
+    pub written_to_stream: u64,
 }
 
 impl Status {
@@ -88,7 +91,7 @@ impl Status {
     pub(super) fn set_waiting(&mut self, waiting: Waiting) {
         let Counts { distinct_processed, distinct_filtered_out, distinct_discarded, .. } = &self.mapping;
         let settled = distinct_processed + distinct_filtered_out + distinct_discarded;
-        let of_load = self.written.unwrap_or_default().saturating_sub(settled);
+        let of_load = self.written_to_stream.saturating_sub(settled);
         self.waiting = waiting;
         if of_load <= self.waiting.records {
             return;
@@ -243,7 +246,7 @@ mod tests {
     #[test]
     fn records_of_the_load_that_have_not_been_read_wait() {
         let mapping = Counts { distinct_processed: 10, distinct_discarded: 2, ..Counts::default() };
-        let mut status = Status { written: Some(20), mapping, ..Status::default() };
+        let mut status = Status { written: Some(400), written_to_stream: 20, mapping, ..Status::default() };
         status.set_waiting(Waiting { records: 3, ..Waiting::default() });
         assert_eq!(status.waiting.records, 8);
         status.set_waiting(Waiting { records: 9, more_unread: true, ..Waiting::default() });

@@ -119,7 +119,7 @@ async fn each_message_arrives_once_although_some_are_refused() {
     let (stream, url) =
         serve(&[StreamBehavior::Half, StreamBehavior::Throttled, StreamBehavior::Half, StreamBehavior::All]).await;
     let written = run(&url, &ledger, 900).await.unwrap();
-    assert_eq!((written.records, written.unsure), (900, 0));
+    assert_eq!((written.records, written.unsure, written.stream_records), (900, 0, 900));
     assert!(written.retries >= 2, "{written:?}");
     let (mut expected, mut found) = (BTreeMap::new(), BTreeMap::new());
     for entry in entries(&ledger) {
@@ -143,6 +143,7 @@ async fn a_message_that_may_have_arrived_is_marked_and_not_sent_again() {
     assert!(written.unsure > 0 && written.unsure < 300, "{written:?}");
     let unsure = entries(&ledger).iter().filter(|entry| entry.unsure == Some(Unsure::Arrival)).count();
     assert_eq!(unsure, usize::try_from(written.unsure).unwrap());
+    assert_eq!(written.stream_records, 300 - written.unsure, "those that certainly arrived");
     assert_eq!(stream.lock().unwrap().arrived.len(), 300);
 }
 
@@ -159,5 +160,5 @@ async fn a_run_without_a_server_fails_and_the_next_one_marks_what_it_started() {
     let written = run(&url, &ledger, 5).await.unwrap();
     assert_eq!(written.unsure, written.finished_for_earlier_run);
     assert!(written.unsure > 0, "{written:?}");
-    assert_eq!(stream.lock().unwrap().arrived.len(), 5);
+    assert_eq!((stream.lock().unwrap().arrived.len(), written.stream_records), (5, 5));
 }
