@@ -249,8 +249,10 @@ impl<'s> Lane<'s> {
         let records = as_u64(discarded.batch.records.len());
         match mapping.send_to_destination(shard, &discarded).await {
             Ok(true) => mapping.meter.add(|counts| counts.on_failure_destination_delivered_event_count += records),
-            // Lambda counts nothing if there is no destination.
-            Ok(false) => tracing::warn!(shard, records, "discarded a batch: no failure destination is configured"),
+            Ok(false) => {
+                mapping.meter.add(|counts| counts.discarded_without_destination += records);
+                tracing::warn!(shard, records, "discarded a batch: no failure destination is configured");
+            }
             Err(error) => {
                 mapping.meter.add(|counts| {
                     counts.dropped_event_count += records;

@@ -27,6 +27,8 @@ pub struct Counts {
     pub on_failure_destination_delivered_event_count: u64,
     /// Batches that the destination did not accept.
     pub destination_delivery_failures: u64,
+    /// Records discarded because there is no destination. Lambda has no metric of them.
+    pub discarded_without_destination: u64,
     /// Invocations, whether or not the function ran.
     pub invocations: u64,
     /// Invocations that failed as a whole.
@@ -65,6 +67,13 @@ pub struct Counts {
     pub distinct_discarded: u64,
     /// Failed invocations by cause.
     pub failures_by_cause: BTreeMap<String, u64>,
+}
+
+impl Counts {
+    /// Records that were discarded, and that no destination has.
+    pub fn lost_records(&self) -> u64 {
+        self.dropped_event_count.saturating_add(self.discarded_without_destination)
+    }
 }
 
 /// How many causes are counted separately. Messages of an unknown function could differ each time.

@@ -55,9 +55,20 @@ async fn a_batch_that_the_destination_does_not_accept_is_dropped() {
     let fixture = Fixture::new(reports(2)).with(|settings| settings.maximum_retry_attempts = Some(0)).records(4);
     std::fs::write(fixture.failures.path().join("failures"), "a file in place of the folder").unwrap();
     let counts = fixture.run_for(LONG).await;
-    assert_eq!((counts.dropped_event_count, counts.destination_delivery_failures), (3, 1));
+    assert_eq!((counts.dropped_event_count, counts.destination_delivery_failures, counts.lost_records()), (3, 1, 3));
     assert_eq!(counts.on_failure_destination_delivered_event_count, 0);
     assert_eq!(fixture.checkpoint("s"), Some(Checkpoint::After(sequence(4))), "they are not delivered again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_discarded_without_a_destination_is_lost() {
+    let fixture = Fixture::new(reports(2)).with(|settings| settings.maximum_retry_attempts = Some(0)).records(4);
+    let mut mapping = Arc::into_inner(fixture.mapping()).unwrap();
+    mapping.destination = None;
+    let (meter, (_stop, stopped)) = (Arc::clone(&mapping.meter), watch::channel(false));
+    assert!(tokio::time::timeout(LONG, Arc::new(mapping).run(stopped)).await.is_err());
+    let counts = meter.counts();
+    assert_eq!((counts.dropped_event_count, counts.discarded_without_destination, counts.lost_records()), (0, 3, 3));
 }
 
 #[tokio::test(start_paused = true)]

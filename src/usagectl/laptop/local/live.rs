@@ -175,10 +175,14 @@ pub(super) async fn print_result(
         let left = ending::text(&status.waiting, &unfolded, std::env::args());
         left.map_or(Ok(()), |left| console::print(&left))?;
     }
-    let mappings = [&status.mapping].into_iter().chain(status.fold.as_ref().map(|fold| &fold.mapping));
-    let dropped = mappings.into_iter().any(|counts| counts.dropped_event_count > 0 || counts.trimmed_gaps > 0);
-    let good = proof.is_none_or(Report::agrees) && !dropped;
+    let good = proof.is_none_or(Report::agrees) && !has_lost(&status);
     Ok(if good { Done::Well } else { Done::WithFailures })
+}
+
+/// Whether either mapping has lost anything.
+fn has_lost(status: &Status) -> bool {
+    let mut mappings = [&status.mapping].into_iter().chain(status.fold.as_ref().map(|fold| &fold.mapping));
+    mappings.any(|counts| counts.lost_records() > 0 || counts.trimmed_gaps > 0)
 }
 
 /// What was printed last, so that only changes are printed.
@@ -250,6 +254,16 @@ mod tests {
         let place = "quarantined in s3://failures/quarantine/";
         let narrow = start_row("rejected records", place, 40);
         assert_eq!(narrow, format!("rejected records\n  {place}"));
+    }
+
+    #[test]
+    fn records_that_are_discarded_without_a_destination_are_lost() {
+        let mut status = Status { fold: Some(MappingStatus::default()), ..Status::default() };
+        status.mapping.on_failure_destination_delivered_event_count = 3;
+        status.mapping.distinct_discarded = 3;
+        assert!(!has_lost(&status), "the destination has them");
+        status.fold.as_mut().unwrap().mapping.discarded_without_destination = 1;
+        assert!(has_lost(&status));
     }
 
     #[test]

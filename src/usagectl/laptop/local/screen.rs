@@ -154,7 +154,8 @@ fn fold_rows(fold: &MappingStatus, now: Timestamp) -> Vec<Row> {
         figures.push(format!("oldest {}", crate::shell::durations::span(waiting.oldest_age())));
     }
     figures.extend(count(counts.distinct_discarded, "page").map(|pages| format!("{pages} DISCARDED")));
-    let mut rows = vec![Row::figures("folded", figures)];
+    let folded = Row::figures("folded", figures);
+    let mut rows = vec![if counts.distinct_discarded > 0 { folded.problem() } else { folded }];
     if let Some(blocked) = waiting.first_blocked() {
         let (attempts, cause) = (waiting::attempts(blocked, now), waiting::cause(&blocked.cause));
         rows.push(Row::words("FOLD FAILS", format!("attempts: {attempts}; {cause}")).problem());
@@ -208,6 +209,7 @@ fn discarded(counts: &Counts) -> Option<Row> {
     let sent = count(counts.on_failure_destination_delivered_event_count, "record");
     let figures = [
         count(counts.dropped_event_count, "record").map(|records| format!("{records} DROPPED")),
+        count(counts.discarded_without_destination, "record").map(|records| format!("{records} LOST, no destination")),
         sent.map(|records| format!("{records} sent to the failure destination")),
     ];
     Some(Row::figures("discarded", figures.into_iter().flatten().collect()).problem())

@@ -1,6 +1,6 @@
 //! How a run is doing: calm, a warning or a problem, and why.
 
-use event_source_mapping::{Blocked, Timestamp};
+use event_source_mapping::{Blocked, Counts, Timestamp};
 use laptop::emulators::{Severity, State};
 
 use crate::laptop::local::screen::COMPOSITES;
@@ -30,12 +30,9 @@ pub(super) fn assess(status: &Status, failures: Option<&Failures>, now: Timestam
         let cause = waiting::cause(&blocked.cause);
         add(level_of(blocked), format!("The fold fails, {}: {cause}", until(blocked, now)));
     }
-    let dropped = status.mapping.dropped_event_count;
-    if dropped > 0 {
-        add(Level::Problem, format!("{} discarded because the failure destination refused them", records(dropped)));
-    }
-    if status.mapping.trimmed_gaps > 0 {
-        add(Level::Problem, "Records were trimmed from the stream before they were read".to_owned());
+    let fold = status.fold.as_ref().map(|fold| (&fold.mapping, "page"));
+    for (counts, what) in [(&status.mapping, "record")].into_iter().chain(fold) {
+        losses(counts, what).into_iter().for_each(|loss| add(Level::Problem, loss));
     }
     for alarm in &status.alarms {
         if alarm.state == State::Alarm && !COMPOSITES.contains(&alarm.name.as_str()) {
@@ -56,6 +53,22 @@ pub(super) fn assess(status: &Status, failures: Option<&Failures>, now: Timestam
     findings.finish(if waits(status) { "Working: everything is on time" } else { "Calm: nothing waits" })
 }
 
+/// What a mapping has lost.
+fn losses(counts: &Counts, what: &str) -> Vec<String> {
+    let (dropped, discarded) = (counts.dropped_event_count, counts.discarded_without_destination);
+    let mut losses = Vec::new();
+    if dropped > 0 {
+        losses.push(format!("{} discarded because the failure destination refused them", were(dropped, what)));
+    }
+    if discarded > 0 {
+        losses.push(format!("{} discarded without a failure destination", were(discarded, what)));
+    }
+    if counts.trimmed_gaps > 0 {
+        losses.push(format!("Some {what}s were trimmed from the stream before they were read"));
+    }
+    losses
+}
+
 fn level_of(blocked: &Blocked) -> Level {
     if blocked.failed_attempts < FEW_ATTEMPTS { Level::Warning } else { Level::Problem }
 }
@@ -68,10 +81,10 @@ fn wait(count: &str) -> &'static str {
     if count == "1" { "record waits" } else { "records wait" }
 }
 
-fn records(count: u64) -> String {
+fn were(count: u64, what: &str) -> String {
     match count {
-        1 => "1 record was".to_owned(),
-        count => format!("{} records were", whole(count)),
+        1 => format!("1 {what} was"),
+        count => format!("{} {what}s were", whole(count)),
     }
 }
 
@@ -114,6 +127,21 @@ mod tests {
         assert_eq!(failed.reasons, ["2 failed batches: redrive"]);
         status.mapping.dropped_event_count = 1;
         assert_eq!(levels(&status), (Level::Problem, 2));
+    }
+
+    /// Only what the destination of the source's mapping refused used to be shown.
+    #[test]
+    fn what_either_mapping_has_lost_is_a_problem() {
+        let lost = Counts { discarded_without_destination: 2, ..Counts::default() };
+        let folding = Counts { dropped_event_count: 1, trimmed_gaps: 1, ..Counts::default() };
+        let fold = Some(MappingStatus { mapping: folding, ..MappingStatus::default() });
+        let found = assess(&Status { mapping: lost, fold, ..Status::default() }, None, now());
+        let reasons = [
+            "2 records were discarded without a failure destination",
+            "1 page was discarded because the failure destination refused them",
+            "Some pages were trimmed from the stream before they were read",
+        ];
+        assert_eq!((found.level, found.reasons), (Level::Problem, reasons.map(str::to_owned).to_vec()));
     }
 
     #[test]

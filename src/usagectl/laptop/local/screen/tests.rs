@@ -140,6 +140,16 @@ fn a_quiet_run_is_short() {
 }
 
 #[test]
+fn records_that_are_discarded_without_a_destination_are_shown_as_lost() {
+    let mapping = Counts { distinct_discarded: 2, discarded_without_destination: 2, ..Counts::default() };
+    let folding = Counts { distinct_discarded: 1, discarded_without_destination: 1, ..Counts::default() };
+    let fold = Some(MappingStatus { mapping: folding, ..MappingStatus::default() });
+    let rows = rows(&Status { mapping, fold, ..Status::default() }, now());
+    let problems: Vec<String> = rows.iter().filter(|row| row.is_problem).flat_map(|row| row.lines(80)).collect();
+    assert_eq!(problems, ["discarded   2 records LOST, no destination", "folded      0 pages, 1 page DISCARDED"]);
+}
+
+#[test]
 fn a_batch_of_a_remote_function_that_blocks_fits_80_columns() {
     let rejected = Blocked { cause: FailureCause::Reported(None), ..blocked() };
     let shard = "shardId-000000000000".to_owned();
