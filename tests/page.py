@@ -187,6 +187,25 @@ def figures():
         assert watched.errors == [], watched.errors
 
 
+def durations():
+    """A duration has no 60 seconds, wherever it is rounded."""
+    script = Path(__file__).parent.parent / "src/usagectl/page/files/page.js"
+    function = script.read_text().split("\nfunction duration(", 1)[1].split("\n}\n", 1)[0]
+    expected = {
+        999.6: "1.0 s",
+        9_960: "10 s",
+        59_600: "60 s",
+        119_400: "119 s",
+        119_600: "2 min 0 s",
+        179_600: "3 min 0 s",
+        7_199_700: "2 h 0 min",
+    }
+    with chromium() as browser:
+        for milliseconds, text in expected.items():
+            shown = browser.new_page().evaluate(f"(function duration({function}\n}})({milliseconds})")
+            assert shown == text, (milliseconds, shown)
+
+
 def faults():
     """A switch injects its fault, which the figures show; it works with the keyboard, and a fault that can't occur is refused."""
     with running("--maximum-backoff", "200") as run, opened(run) as watched:
@@ -419,7 +438,7 @@ def screenshots():
     stack_screenshots()
 
 
-CHECKS = [loads, figures, faults, redrive, reconnects, stack, entities, screenshots, stack_screenshots]
+CHECKS = [loads, figures, durations, faults, redrive, reconnects, stack, entities, screenshots, stack_screenshots]
 
 if __name__ == "__main__":
     {check.__name__: check for check in CHECKS}[sys.argv[1]]()

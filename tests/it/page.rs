@@ -263,6 +263,12 @@ fn a_browser_shows_the_figures_of_the_status() {
     check("figures");
 }
 
+/// 179.6 s used to be "2 min 60 s".
+#[test]
+fn a_browser_shows_durations_without_60_seconds() {
+    check("durations");
+}
+
 #[test]
 fn a_browser_switches_a_fault_which_the_figures_show() {
     check("faults");

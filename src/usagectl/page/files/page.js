@@ -50,12 +50,13 @@ const at = (object, path) => path.split(".").reduce((value, name) => value?.[nam
 const plural = (count, what) => `${whole.format(count)} ${what}${count === 1 ? "" : "s"}`;
 
 function duration(ms) {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  const seconds = ms / 1000;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
+  // Rounded before it is divided, because 59.6 s would be 60 s and no minute.
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 120) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 120) return `${minutes} min ${Math.round(seconds % 60)} s`;
+  if (minutes < 120) return `${minutes} min ${seconds % 60} s`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
