@@ -46,7 +46,13 @@ fn changes_that_arrive_through_kinesis_twice_and_out_of_order_are_counted_once()
     let kinesis = ["--stream", "kinesis-for-dynamodb", "--faults", "repeat=30", "--polling-interval", "100"];
     let end =
         end(&Fixture::new(), &[&kinesis[..], &["--simulate", "orders", "--records", "150", "--rate", "0"]].concat());
-    assert!(end["ended"]["mapping"]["polled_event_count"].as_u64() > Some(150), "{end:#}");
+    let polled = end["ended"]["mapping"]["polled_event_count"].as_u64().unwrap();
+    assert!(polled > 150, "{end:#}");
+    // Those of the indicators' writes are repeated as well.
+    assert!(
+        end["ended"]["injected"]["repeat"].as_u64().is_some_and(|repeats| repeats > 0 && repeats < polled),
+        "{end:#}"
+    );
     assert_eq!(end["reconcile"]["archived"]["agreeing_records"], json!(150));
 }
 
@@ -71,6 +77,7 @@ fn rejected_records_are_quarantined_and_hold_nothing_up() {
     let poison = proof["poison_records"].as_u64().unwrap();
     assert!(poison > 3, "{end:#}");
     assert_eq!(&proof["poison"]["found_records"], &json!(poison));
+    assert_eq!(&ended["injected"]["poison"], &json!(poison), "{ended:#}");
     assert_eq!(
         (&proof["poison"]["quarantined_records"], &ended["quarantined"]["records"]),
         (&json!(poison), &json!(poison))

@@ -75,6 +75,13 @@ impl FaultInjector {
         *self.counts().entry(name).or_default() += 1;
     }
 
+    /// Counts records that were put into a stream once more.
+    pub fn count_repeats(&self, repeats: usize) {
+        if repeats > 0 {
+            *self.counts().entry("repeat").or_default() += u64::try_from(repeats).unwrap_or(u64::MAX);
+        }
+    }
+
     /// Whether the fault with this name and percentage occurs this time.
     pub(super) fn occurs(&self, name: &'static str, percent: impl FnOnce(&FaultProfile) -> f64) -> bool {
         let occurs = self.with(|profile, random| roll(random) < percent(profile));
@@ -96,14 +103,13 @@ impl FaultInjector {
         });
         let injector = self.clone();
         FaultPlan::new(move |call| {
-            let fault = match crash {
-                Some((number, true)) if number == call.number => Fault::CrashBefore,
-                Some((number, false)) if number == call.number => Fault::CrashAfter,
+            let occurs = match crash {
+                Some((number, true)) if number == call.number => Some(("crash", Fault::CrashBefore)),
+                Some((number, false)) if number == call.number => Some(("crash", Fault::CrashAfter)),
                 _ => injector.with(|profile, random| fault(profile, random, call)),
             };
-            if let Some(name) = name(fault) {
-                injector.count(name);
-            }
+            let Some((name, fault)) = occurs else { return Fault::None };
+            injector.count(name);
             fault
         })
     }
@@ -119,49 +125,36 @@ impl FaultInjector {
     }
 }
 
-/// The name that this fault of a call has in a profile.
-fn name(fault: Fault) -> Option<&'static str> {
-    match fault {
-        Fault::None => None,
-        Fault::LoseRequest | Fault::LoseResponse | Fault::ArriveLate(_) => Some("lose"),
-        Fault::Status503 => Some("503"),
-        Fault::Throttle => Some("throttle"),
-        Fault::TransactionConflict => Some("conflict"),
-        Fault::AccessDenied => Some("denied"),
-        Fault::Delay(_) => Some("slow"),
-        Fault::CrashBefore | Fault::CrashAfter => Some("crash"),
-    }
-}
-
 /// A random number from 0 to just below 100.
 fn roll(random: &mut fastrand::Rng) -> f64 {
     random.f64() * 100.0
 }
 
-fn fault(profile: &FaultProfile, random: &mut fastrand::Rng, call: &Call) -> Fault {
+/// The fault of a call, if any, with its name in the profile. Several names stand for the same fault.
+fn fault(profile: &FaultProfile, random: &mut fastrand::Rng, call: &Call) -> Option<(&'static str, Fault)> {
     let mut rest = roll(random);
     let mut hit = |percent: f64| {
         rest -= percent;
         rest < 0.0
     };
     if hit(profile.lose) {
-        return if random.bool() { Fault::LoseRequest } else { Fault::LoseResponse };
+        return Some(("lose", if random.bool() { Fault::LoseRequest } else { Fault::LoseResponse }));
     }
     if hit(profile.throttle) {
-        return Fault::Throttle;
+        return Some(("throttle", Fault::Throttle));
     }
     if hit(profile.conflict) {
-        return Fault::TransactionConflict;
+        return Some(("conflict", Fault::TransactionConflict));
     }
     if hit(profile.unavailable) {
-        return Fault::Status503;
+        return Some(("503", Fault::Status503));
     }
     match call.service {
-        Service::S3 if hit(profile.slow) => Fault::Delay(SLOW_BY),
-        Service::S3 if hit(profile.denied) => Fault::AccessDenied,
-        Service::S3 if hit(profile.s3) => Fault::Status503,
-        Service::DynamoDb if hit(profile.tables) => Fault::Throttle,
-        _ => Fault::None,
+        Service::S3 if hit(profile.slow) => Some(("slow", Fault::Delay(SLOW_BY))),
+        Service::S3 if hit(profile.denied) => Some(("denied", Fault::AccessDenied)),
+        Service::S3 if hit(profile.s3) => Some(("s3", Fault::Status503)),
+        Service::DynamoDb if hit(profile.tables) => Some(("tables", Fault::Throttle)),
+        _ => None,
     }
 }
 
@@ -192,6 +185,10 @@ mod tests {
         assert_eq!(plan.fault(&call(Service::DynamoDb, "PutItem")), Fault::Throttle);
         assert_eq!(plan.fault(&call(Service::CloudWatch, "PutMetricData")), Fault::None);
         assert!(!injector.breaks_out("exit", |profile| profile.exit));
+        // Outages used to be counted as the faults that they are made of.
+        injector.set("s3=100".parse().unwrap());
+        assert_eq!(injector.plan().fault(&call(Service::S3, "PutObject")), Fault::Status503);
+        assert_eq!(injector.injected(), InjectedFaults::from([("denied", 1), ("s3", 1), ("tables", 1)]));
     }
 
     #[test]

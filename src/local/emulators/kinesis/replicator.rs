@@ -70,7 +70,7 @@ impl Replicator {
     }
 
     /// Copies whatever comes until there is an error. `now` is the time of arrival, `idle` the pause when nothing came;
-    /// `disturbance` is asked before every step, so that it may change.
+    /// `disturbance` is asked before every step, so that it may change, and `watch` is called after it.
     ///
     /// # Errors
     /// When changes can't be read, or can't be put.
@@ -79,9 +79,12 @@ impl Replicator {
         idle: Duration,
         now: impl Fn() -> Timestamp,
         disturbance: impl Fn() -> Disturbance,
+        watch: impl Fn(Copied),
     ) -> anyhow::Result<Infallible> {
         loop {
-            if self.step(now(), disturbance()).await?.records == 0 {
+            let copied = self.step(now(), disturbance()).await?;
+            watch(copied);
+            if copied.records == 0 {
                 tokio::time::sleep(idle).await;
             }
         }

@@ -206,6 +206,9 @@ impl Simulation {
                     profile.set_poison_percent(faults.profile().poison);
                 }
                 let change = profile.next(number, event_source_mapping::now()?)?;
+                if let Some(faults) = self.faults.as_ref().filter(|_| change.meaning.poison) {
+                    faults.count("poison");
+                }
                 // A writer that failed accepts none, and reports its own error.
                 anyhow::Ok(match lane(&change, &lanes) {
                     Some(lane) => lane.send(change).await.is_ok(),

@@ -339,4 +339,5 @@ async fn orders_are_poison_while_the_fault_profile_says_so() {
     let target = fixture.target("orders");
     let written = simulation.run(&target, &fixture.ledger(), &watch, pending()).await.unwrap();
     assert!((100..300).contains(&written.poison), "{written:?}");
+    assert_eq!(faults.injected(), [("poison", written.poison)].into());
 }

@@ -126,7 +126,7 @@ async fn update(run: &LocalRun, control: &Control, started: Instant) -> Status {
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
     status.seconds = started.elapsed().as_secs_f64();
     status.faults = control.faults.profile().to_string();
-    set_progress(&mut status, run, progress);
+    set_progress(&mut status, run, control, progress);
     status.alarms = alarms;
     if let Some(services) = run.place.services() {
         status.add(services.metrics().take());
@@ -146,8 +146,15 @@ async fn progress(run: &LocalRun) -> (MappingStatus, Option<MappingStatus>) {
 }
 
 /// Sets what the mappings and the function report.
-fn set_progress(status: &mut Status, run: &LocalRun, (source, fold): (MappingStatus, Option<MappingStatus>)) {
-    let MappingStatus { mapping, waiting, shards, injected } = source;
+fn set_progress(
+    status: &mut Status,
+    run: &LocalRun,
+    control: &Control,
+    (source, fold): (MappingStatus, Option<MappingStatus>),
+) {
+    let MappingStatus { mapping, waiting, shards, mut injected } = source;
+    // What neither a mapping nor a function meets: poison of the load, and records that are put twice.
+    injected.extend(control.faults.injected());
     (status.mapping, status.shards, status.injected, status.fold) = (mapping, shards, injected, fold);
     status.set_waiting(waiting);
     status.quarantined = run.rejections.as_ref().map(|rejections| rejections.quarantined());
@@ -162,7 +169,7 @@ pub(super) async fn print_result(
 ) -> anyhow::Result<Done> {
     let progress = progress(run).await;
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
-    set_progress(&mut status, run, progress);
+    set_progress(&mut status, run, control, progress);
     let unfolded = status.fold.as_ref().map(|fold| fold.waiting.clone()).unwrap_or_default();
     run.leave(status.waiting.clone(), unfolded.clone(), options)?;
     if options.json {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use event_source_mapping::{Clock, StreamKind};
-use laptop::emulators::kinesis::{Disturbance, Replicator};
+use laptop::emulators::kinesis::{Copied, Disturbance, Replicator};
 use laptop::emulators::{AlarmStatus, EmbeddedStream};
 use laptop::proof::{FaultInjector, FaultProfile, Rejections};
 use usage_aggregator::time::Timestamp;
@@ -205,7 +205,8 @@ impl LocalRun {
             let percent = (0..=100).rev().find(|whole| f64::from(*whole) <= repeat).unwrap_or(0);
             Disturbance { seed: self.fault_seed, repeat_percent: percent, swap_percent: percent }
         };
-        match replicator.run(REPLICATION_INTERVAL, || self.clock.now(), disturbance).await? {}
+        let count = |copied: Copied| faults.count_repeats(copied.puts.saturating_sub(copied.records));
+        match replicator.run(REPLICATION_INTERVAL, || self.clock.now(), disturbance, count).await? {}
     }
 }
 
