@@ -108,7 +108,7 @@ impl From<StreamError> for Refusal {
         let code = match &error {
             StreamError::NotFound(_) | StreamError::NoShard(_) => "ResourceNotFoundException",
             StreamError::InUse(_) => "ResourceInUseException",
-            StreamError::Invalid(_) => "InvalidArgumentException",
+            StreamError::Invalid(_) | StreamError::TooLarge { .. } => "InvalidArgumentException",
             StreamError::Storage(_) => INTERNAL_FAILURE,
         };
         let message = match error {

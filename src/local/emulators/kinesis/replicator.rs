@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::change::{Precision, change_of, partition_key};
-use super::streams::Streams;
+use super::streams::{StreamError, Streams};
 use event_source_mapping::{Checkpoint, Checkpoints, Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord};
 use stream_types::Timestamp;
 
@@ -144,7 +144,14 @@ impl Replicator {
         let putting = tokio::task::spawn_blocking(move || {
             disturbed.iter().try_for_each(|record| {
                 let data = change_of(record, precision)?;
-                streams.put(&stream, &partition_key(record), data.as_bytes(), now)?;
+                match streams.put(&stream, &partition_key(record), data.as_bytes(), now) {
+                    Err(error @ StreamError::TooLarge { .. }) => {
+                        // AWS leaves such a change out as well, and counts it in FailedToReplicateRecordCount.
+                        let record = record.sequence.as_str();
+                        tracing::error!(stream, record, %error, "a change doesn't fit into the stream, and is left out");
+                    }
+                    placed => drop(placed?),
+                }
                 anyhow::Ok(())
             })
         });

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,8 +24,8 @@ const MAXIMUM_SHARDS: u32 = 500;
 const MAXIMUM_NAME_LENGTH: usize = 128;
 /// 256: the longest partition key in Kinesis' API model.
 const MAXIMUM_KEY_CHARACTERS: usize = 256;
-/// 10 MiB: the limit of a Kinesis record.
-const MAXIMUM_DATA_BYTES: usize = 10 * 1024 * 1024;
+/// 1 MiB to 10 MiB: what the largest record of a stream may be set to, in KiB.
+const RECORD_KIB: RangeInclusive<u32> = 1_024..=10_240;
 
 /// The streams in one folder. Clones share them; only one process may use a folder.
 #[derive(Debug, Clone)]
@@ -48,6 +49,16 @@ pub enum StreamError {
     /// Kinesis would refuse the parameters.
     #[error("{0}")]
     Invalid(String),
+    /// The record is larger than the stream allows.
+    #[error(
+        "the partition key and the data have {bytes} bytes; a record of this stream has at most {maximum}: raise MaxRecordSizeInKiB"
+    )]
+    TooLarge {
+        /// How large it is.
+        bytes: usize,
+        /// How large it may be.
+        maximum: usize,
+    },
     /// The files can't be read or written.
     #[error(transparent)]
     Storage(#[from] anyhow::Error),
@@ -67,6 +78,8 @@ pub struct Placed {
 pub struct StreamDescription {
     /// When the stream was created.
     pub created_at: Timestamp,
+    /// How large a record may be, in KiB.
+    pub max_record_kib: u32,
     /// In order of creation, including closed ones.
     pub shards: Vec<ShardDescription>,
 }
@@ -127,6 +140,15 @@ impl Streams {
         }
     }
 
+    /// Sets how large a record may be. 1 MiB is the default, as in AWS.
+    ///
+    /// # Errors
+    /// When the stream doesn't exist, or Kinesis would refuse the size.
+    pub fn set_max_record_kib(&self, name: &str, kib: u32) -> Result<(), StreamError> {
+        check_record_kib(kib)?;
+        self.with(name, |stream| Ok(stream.set_max_record_kib(kib)?))
+    }
+
     /// The names of all streams.
     pub fn names(&self) -> Vec<String> {
         self.lock().keys().cloned().collect()
@@ -161,8 +183,18 @@ impl Streams {
         data: &[u8],
         now: Timestamp,
     ) -> Result<Placed, StreamError> {
-        check_record(partition_key, data)?;
-        self.with(name, |stream| stream.put(partition_key, hash_key, data, now))
+        self.with(name, |stream| {
+            check_record(stream, partition_key, data)?;
+            stream.put(partition_key, hash_key, data, now)
+        })
+    }
+
+    /// Checks a record against the limits of Kinesis and of the stream.
+    ///
+    /// # Errors
+    /// When the stream doesn't exist, or Kinesis would refuse the record.
+    pub(super) fn check(&self, name: &str, partition_key: &str, data: &[u8]) -> Result<(), StreamError> {
+        self.with(name, |stream| check_record(stream, partition_key, data))
     }
 
     /// Closes a shard and opens two children, the second of which starts at `at`, or in the middle. Returns their ids.
@@ -212,18 +244,23 @@ fn check_name(name: &str) -> Result<(), StreamError> {
     Err(StreamError::Invalid(format!("{name:?} is not a valid stream name: use {rule}")))
 }
 
-/// Checks a record against the limits of Kinesis.
-pub(super) fn check_record(partition_key: &str, data: &[u8]) -> Result<(), StreamError> {
+/// Checks how large the records of a stream may be.
+pub(super) fn check_record_kib(kib: u32) -> Result<(), StreamError> {
+    if RECORD_KIB.contains(&kib) {
+        return Ok(());
+    }
+    let (least, most) = RECORD_KIB.into_inner();
+    Err(StreamError::Invalid(format!("MaxRecordSizeInKiB is {kib}; expected {least} to {most}")))
+}
+
+fn check_record(stream: &Stream, partition_key: &str, data: &[u8]) -> Result<(), StreamError> {
     let characters = partition_key.chars().count();
     if !(1..=MAXIMUM_KEY_CHARACTERS).contains(&characters) {
         let mistake = format!("the partition key has {characters} characters; expected 1 to {MAXIMUM_KEY_CHARACTERS}");
         return Err(StreamError::Invalid(mistake));
     }
-    if data.len() > MAXIMUM_DATA_BYTES {
-        let mistake = format!("the data has {} bytes; a record has at most {MAXIMUM_DATA_BYTES}", data.len());
-        return Err(StreamError::Invalid(mistake));
-    }
-    Ok(())
+    let (bytes, maximum) = (partition_key.len() + data.len(), stream.max_record_bytes());
+    if bytes > maximum { Err(StreamError::TooLarge { bytes, maximum }) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Refusal, hash_key_of, read, reads, records};
-use crate::emulators::kinesis::streams::{ShardDescription, Streams, stream_arn};
+use crate::emulators::kinesis::streams::{ShardDescription, Streams, check_record_kib, stream_arn};
 use stream_types::Timestamp;
 
-const OPERATIONS: &str = "CreateStream, DescribeStream, DescribeStreamSummary, GetRecords, GetShardIterator, ListShards, ListStreams, MergeShards, PutRecord, PutRecords, SplitShard";
+const OPERATIONS: &str = "CreateStream, DescribeStream, DescribeStreamSummary, GetRecords, GetShardIterator, ListShards, ListStreams, MergeShards, PutRecord, PutRecords, SplitShard, UpdateMaxRecordSize";
 /// 24: the retention in hours that a stream has by default.
 const RETENTION_HOURS: u32 = 24;
 /// 100: the shards of one DescribeStream by default.
@@ -28,6 +28,7 @@ pub(super) fn run(streams: &Streams, operation: &str, body: &[u8], now: Timestam
         "PutRecord" => records::put_record(streams, body, now).map(Some),
         "PutRecords" => records::put_records(streams, body, now).map(Some),
         "SplitShard" => split_shard(streams, body).map(|()| None),
+        "UpdateMaxRecordSize" => update_max_record_size(streams, body).map(|()| None),
         "MergeShards" => merge_shards(streams, body).map(|()| None),
         other => {
             let message = format!("the embedded Kinesis doesn't support {other:?}; it supports {OPERATIONS}");
@@ -51,6 +52,15 @@ struct DescribeStream {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct CreateStream {
     shard_count: NonZeroU32,
+    #[serde(rename = "MaxRecordSizeInKiB")]
+    max_record_kib: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpdateMaxRecordSize {
+    #[serde(rename = "MaxRecordSizeInKiB")]
+    max_record_kib: u32,
 }
 
 #[derive(Deserialize)]
@@ -68,8 +78,15 @@ struct MergeShards {
 }
 
 fn create_stream(streams: &Streams, body: &[u8], now: Timestamp) -> Result<(), Refusal> {
-    let (name, CreateStream { shard_count }) = read(body)?;
-    Ok(streams.create_stream(&name, shard_count, now)?)
+    let (name, CreateStream { shard_count, max_record_kib }) = read(body)?;
+    max_record_kib.map_or(Ok(()), check_record_kib)?;
+    streams.create_stream(&name, shard_count, now)?;
+    Ok(max_record_kib.map_or(Ok(()), |kib| streams.set_max_record_kib(&name, kib))?)
+}
+
+fn update_max_record_size(streams: &Streams, body: &[u8]) -> Result<(), Refusal> {
+    let (name, UpdateMaxRecordSize { max_record_kib }) = read(body)?;
+    Ok(streams.set_max_record_kib(&name, max_record_kib)?)
 }
 
 fn split_shard(streams: &Streams, body: &[u8]) -> Result<(), Refusal> {
@@ -118,6 +135,7 @@ fn describe_stream_summary(streams: &Streams, body: &[u8]) -> Result<Value, Refu
         "StreamCreationTimestamp": described.created_at.seconds(),
         "EnhancedMonitoring": [],
         "EncryptionType": "NONE",
+        "MaxRecordSizeInKiB": described.max_record_kib,
         "OpenShardCount": open,
         "ConsumerCount": 0,
     }}))

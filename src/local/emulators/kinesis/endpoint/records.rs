@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Refusal, hash_key_of, invalid, read};
 use crate::emulators::kinesis::hash::hash_key;
-use crate::emulators::kinesis::streams::{Placed, StreamError, Streams, check_record};
+use crate::emulators::kinesis::streams::{Placed, StreamError, Streams};
 use stream_types::Timestamp;
 
 /// 500: PutRecords' limit of records.
@@ -47,7 +47,7 @@ struct RecordParameters {
 
 pub(super) fn put_record(streams: &Streams, body: &[u8], now: Timestamp) -> Result<Value, Refusal> {
     let (name, PutRecord { partition_key, data, explicit_hash_key, .. }) = read(body)?;
-    let record = Entry { partition_key, data, explicit_hash_key }.check()?;
+    let record = Entry { partition_key, data, explicit_hash_key }.check(streams, &name)?;
     let Placed { shard_id, sequence_number } = record.put(streams, &name, now)?;
     Ok(json!({ "ShardId": shard_id, "SequenceNumber": sequence_number, "EncryptionType": "NONE" }))
 }
@@ -58,7 +58,7 @@ pub(super) fn put_records(streams: &Streams, body: &[u8], now: Timestamp) -> Res
         let count = records.len();
         return Err(invalid(format!("PutRecords has {count} records; expected 1 to {MAXIMUM_RECORDS}")));
     }
-    let records = records.into_iter().map(Entry::check).collect::<Result<Vec<_>, _>>()?;
+    let records = records.into_iter().map(|entry| entry.check(streams, &name)).collect::<Result<Vec<_>, _>>()?;
     let mut placed = Vec::with_capacity(records.len());
     for record in &records {
         let Placed { shard_id, sequence_number } = record.put(streams, &name, now)?;
@@ -68,9 +68,9 @@ pub(super) fn put_records(streams: &Streams, body: &[u8], now: Timestamp) -> Res
 }
 
 impl Entry {
-    fn check(self) -> Result<RecordParameters, Refusal> {
+    fn check(self, streams: &Streams, name: &str) -> Result<RecordParameters, Refusal> {
         let data = BASE64.decode(&self.data).map_err(|_| invalid("Data isn't valid base64"))?;
-        check_record(&self.partition_key, &data)?;
+        streams.check(name, &self.partition_key, &data)?;
         let hash_key = match &self.explicit_hash_key {
             None => hash_key(&self.partition_key),
             Some(text) => hash_key_of(text)?,

@@ -114,13 +114,32 @@ async fn errors_are_those_of_kinesis() {
     assert!(limited.message().unwrap().contains("unknown field `MaxResults`"));
 }
 
+/// Every record of up to 10 MiB used to be accepted.
 #[tokio::test]
-async fn the_largest_request_is_accepted() {
+async fn a_record_has_up_to_1_mib_with_its_key_unless_its_stream_allows_more() {
     let services = Services::start(None).unwrap();
     let client = stream(&services, 1).await;
-    let put =
-        client.put_record().stream_name("clicks").partition_key("a").data(Blob::new(vec![b'x'; 10 * 1024 * 1024]));
-    put.send().await.unwrap();
+    let create = client.create_stream().stream_name("large").shard_count(1).max_record_size_in_kib(10_240);
+    create.send().await.unwrap();
+    let (mebibyte, limit) = (1024 * 1024, 10 * 1024 * 1024);
+    let put = |stream: &str, bytes: usize| {
+        client.put_record().stream_name(stream).partition_key("a").data(Blob::new(vec![b'x'; bytes])).send()
+    };
+    put("clicks", mebibyte - 1).await.unwrap();
+    let refused = put("clicks", mebibyte).await.unwrap_err();
+    assert_eq!(refused.code(), Some("InvalidArgumentException"));
+    assert!(refused.message().unwrap().contains("raise MaxRecordSizeInKiB"), "{refused:?}");
+    put("large", limit - 1).await.unwrap();
+    assert!(put("large", limit).await.is_err());
+
+    let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/clicks";
+    let raise = |kib: i32| client.update_max_record_size().stream_arn(arn).max_record_size_in_kib(kib).send();
+    let wrong = raise(10_241).await.unwrap_err();
+    assert_eq!(wrong.message(), Some("MaxRecordSizeInKiB is 10241; expected 1024 to 10240"));
+    raise(2_048).await.unwrap();
+    put("clicks", mebibyte).await.unwrap();
+    let summary = client.describe_stream_summary().stream_name("clicks").send().await.unwrap();
+    assert_eq!(summary.stream_description_summary().unwrap().max_record_size_in_kib(), Some(2_048));
 }
 
 #[test]

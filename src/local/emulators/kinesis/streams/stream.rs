@@ -49,7 +49,14 @@ struct State {
     version: u32,
     /// In microseconds.
     created_at: i64,
+    #[serde(default = "usual_record_kib")]
+    max_record_kib: u32,
     shards: Vec<Shard>,
+}
+
+/// 1024: the default of MaxRecordSizeInKiB.
+fn usual_record_kib() -> u32 {
+    1_024
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -67,7 +74,7 @@ impl Stream {
         let first_number = next_number(0, now);
         let shard = |range| Shard { parents: Vec::new(), range, first_number, last_number: None };
         let shards = HashRange::parts(shard_count).into_iter().map(shard).collect();
-        let state = State { version: 1, created_at: now.micros(), shards };
+        let state = State { version: 1, created_at: now.micros(), max_record_kib: usual_record_kib(), shards };
         save(folder, &state)?;
         Stream::with_state(folder, state)
     }
@@ -108,8 +115,20 @@ impl Stream {
         };
         StreamDescription {
             created_at: self.created_at,
+            max_record_kib: self.state.max_record_kib,
             shards: self.state.shards.iter().enumerate().map(shard).collect(),
         }
+    }
+
+    pub(super) fn max_record_bytes(&self) -> usize {
+        usize::try_from(self.state.max_record_kib).unwrap_or(usize::MAX).saturating_mul(1_024)
+    }
+
+    pub(super) fn set_max_record_kib(&mut self, kib: u32) -> anyhow::Result<()> {
+        let state = State { max_record_kib: kib, ..self.state.clone() };
+        save(&self.folder, &state)?;
+        self.state = state;
+        Ok(())
     }
 
     pub(super) fn put(
