@@ -17,9 +17,11 @@ const PACKAGES: [Package; 6] = [
     Package {
         folder: "src",
         rooms: &[
+            // What searches call in tests.
+            ("steps", &[]),
             ("record", &[]),
             // Items that exist as values are converted to outlines.
-            ("outline", &["record"]),
+            ("outline", &["record", "steps"]),
             ("window", &[]),
             ("error", &[]),
             ("backoff", &["error"]),
@@ -27,7 +29,7 @@ const PACKAGES: [Package; 6] = [
             ("decode", &["record", "outline", "error"]),
             // A pipeline contains schemas and windows; neither knows about pipelines.
             ("pipeline", &["record", "outline", "archive", "window"]),
-            ("usage", &["record", "outline", "window", "error", "backoff", "pipeline"]),
+            ("usage", &["record", "outline", "window", "error", "backoff", "pipeline", "steps"]),
             // The ledger stores what usage counts; the fold turns it into snapshots.
             ("ledger", &["record", "window", "error", "backoff", "connect", "usage"]),
             ("fold", &["record", "window", "error", "backoff", "pipeline", "usage", "ledger"]),

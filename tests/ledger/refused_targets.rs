@@ -273,7 +273,7 @@ async fn reported(shop: &Shop, images: &[Value]) -> BatchOutcome {
 /// A group is an attribute, which may be long, and a finding is a part of a partition key, which may be longer than the sort key that its
 /// name is a part of in the target. DynamoDB doesn't even read such a target.
 #[tokio::test(start_paused = true)]
-async fn regression_a_target_whose_key_would_be_too_long_is_quarantined_and_its_batch_goes_on() {
+async fn regression_a_target_whose_key_would_be_too_long_is_quarantined_and_its_batch_succeeds() {
     let shop = Shop::new().await;
     let images = [
         vulnerability(0, "f", "g", "OPEN"),

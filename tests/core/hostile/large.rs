@@ -22,7 +22,7 @@ const VARIABLE: &str = "HOSTILE_EVENT";
 /// What an event is full of, and the pipeline that reads it.
 type Large = (&'static str, &'static str, fn() -> Vec<u8>);
 
-const EVENTS: [Large; 16] = [
+const EVENTS: [Large; 18] = [
     ("one text", "orders", || orders(|room| format!(r#"{{"S":"{}"}}"#, "S".repeat(room)))),
     ("one text of escapes", "orders", || orders(|room| format!(r#"{{"S":"{}"}}"#, r"\u0053".repeat(room / 6)))),
     ("one number", "orders", || orders(|room| format!(r#"{{"N":"{}"}}"#, "9".repeat(room)))),
@@ -51,7 +51,43 @@ const EVENTS: [Large; 16] = [
     ("aggregated good messages", "alleycat", || {
         filled_with(4, |_| kinesis(&aggregated(br#"{"racerId":3,"competitionId":1,"distance":1}"#)))
     }),
+    ("captured names in both images", "zae-limiter", || {
+        let attributes: fn(usize) -> String = |room| list(room, |number| format!(r#""b_{number:06}_tc":{{"N":"1"}}"#));
+        modified("zae-limiter.json", "b_rpm_tc", [json!({ "N": "0" }), json!({ "N": "9" })], [attributes; 2])
+    }),
+    ("members of a set beside the function's own write", "findings", || {
+        let version = |version: &str, previous: &str| json!({ "M": { "version": { "S": version }, "previous": { "S": previous } } });
+        // Pairs of members change places, so that the texts differ.
+        let images: [fn(usize) -> String; 2] = [|room| set(room, 0), |room| set(room, 1)];
+        modified("findings.json", "indicators", [version("t1", "t0"), version("t2", "t1")], images)
+    }),
 ];
+
+/// A set whose members are numbers, each with these bits changed.
+fn set(room: usize, changed: usize) -> String {
+    let member = |pair: usize| format!(r#""{:07}","{:07}""#, 2 * pair ^ changed, (2 * pair + 1) ^ changed);
+    format!(r#""tags":{{"SS":[{}]}}"#, list(room, member))
+}
+
+/// An event of one change of an item, whose images have different values of an attribute, and as much more as there is room for.
+fn modified(event: &str, name: &str, values: [Value; 2], more: [fn(usize) -> String; 2]) -> Vec<u8> {
+    filled_with(1, |room| {
+        let mut record = sample(event);
+        let [old, new] = values.clone().map(|value| {
+            let mut image = record["dynamodb"]["NewImage"].clone();
+            image[name] = value;
+            image
+        });
+        record["eventName"] = json!("MODIFY");
+        (record["dynamodb"]["OldImage"], record["dynamodb"]["NewImage"]) = (old, new);
+        for (image, mark) in [("OldImage", "MARK0"), ("NewImage", "MARK1")] {
+            record["dynamodb"][image][mark] = json!(0);
+        }
+        let marked = record.to_string();
+        let room = (room - marked.len()) / 2 - 100;
+        marked.replace("\"MARK0\":0", &more[0](room)).replace("\"MARK1\":0", &more[1](room))
+    })
+}
 
 /// An event of one order with this value in this much room.
 fn orders(value: impl Fn(usize) -> String) -> Vec<u8> {
