@@ -181,6 +181,19 @@ async fn undisturbed_changes_are_put_once_in_order_and_each_item_in_one_shard() 
 }
 
 #[tokio::test]
+async fn a_change_that_is_too_large_for_the_stream_is_left_out_as_in_aws() {
+    let place = place(1);
+    let small = streamed(1, 1);
+    let text = format!(r#""N":"2"}},"text":{{"S":"{}"}}}},"SequenceNumber""#, "x".repeat(1_100_000));
+    let json = streamed(2, 2).json.replace(r#""N":"2"}},"SequenceNumber""#, &text);
+    assert!(json.len() > 1_100_000);
+    let large = Arc::new(SourceRecord { json, ..SourceRecord::clone(&streamed(2, 2)) });
+    let page = Page { records: vec![large, small], next: Position::TrimHorizon, end: PageEnd::CaughtUp };
+    place.replicator().put(&page, time(), Disturbance::default()).await.unwrap();
+    assert_eq!(place.arrived().await.concat(), [(1, 1)]);
+}
+
+#[tokio::test]
 async fn a_process_that_dies_before_saving_its_position_repeats_changes_and_loses_none() {
     let place = place(2);
     let mut died = 0;
@@ -252,7 +265,7 @@ async fn opening_fails_if_the_stream_does_not_exist() {
 #[tokio::test(start_paused = true)]
 async fn a_running_replicator_copies_whatever_comes() {
     let place = place(1);
-    let running = place.replicator().run(Duration::from_millis(250), time, Disturbance::default);
+    let running = place.replicator().run(Duration::from_millis(250), time, Disturbance::default, |_| {});
     let all_arrived = async {
         while place.arrived().await.concat().len() < 60 {
             tokio::time::sleep(Duration::from_millis(100)).await;
