@@ -189,6 +189,30 @@ fn a_race_whose_messages_are_aggregated_is_counted_once_despite_faults() {
     assert_eq!(end["ended"]["waiting"]["records"], json!(0), "{end:#}");
 }
 
+/// A Kinesis stream used to keep its records however old they were.
+#[test]
+fn messages_that_are_older_than_the_retention_are_trimmed_and_reported_as_lost() {
+    let fixture = Fixture::new();
+    let race = ["--pipeline", "alleycat", "--simulate", "alleycat", "--rate", "0", "--polling-interval", "100"];
+    end(&fixture, &[&race[..], &["--records", "20"]].concat());
+    // As if it were two hours ago, and one more message had come afterward.
+    let file = fixture.0.path().join(".usage/kinesis/alleycat/shardId-000000000000.jsonl");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut unread = lines.last().unwrap().clone();
+    unread["number"] = json!(unread["number"].as_u64().unwrap() + 1);
+    lines.push(unread);
+    lines.iter_mut().for_each(|line| line["time"] = json!(line["time"].as_i64().unwrap() - 7_200_000_000));
+    std::fs::write(&file, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let again = [&["local", "--json"], &race[..], &["--records", "10", "--retention", "1"]].concat();
+    let run = fixture.run(&again);
+    let last: Value = serde_json::from_str(run.stdout.lines().last().unwrap_or_default()).unwrap();
+    let mapping = &last["ended"]["mapping"];
+    assert_eq!((run.code, &mapping["trimmed_gaps"]), (Some(1), &json!(1)), "{last:#}\n{}", run.stderr);
+    assert_eq!(mapping["distinct_processed"], json!(10), "{last:#}");
+    assert!(std::fs::read_to_string(&file).unwrap().lines().count() < 20, "the file has lost them");
+}
+
 #[test]
 fn rate_limiter_buckets_are_counted_once_by_the_shipped_pipeline() {
     let buckets = ["--pipeline", "zae-limiter", "--simulate", "bucket", "--records", "120", "--rate", "0"];

@@ -1,6 +1,7 @@
 //! The event source mapping's conformance suite against every source that reads an embedded service.
 
 use std::num::NonZeroU32;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
@@ -108,13 +109,16 @@ struct Kinesis {
     services: Services,
     source: Box<dyn Source>,
     shard: String,
+    /// Kinesis itself doesn't report what it has trimmed.
+    reports_gaps: bool,
+    newest: Mutex<Option<Timestamp>>,
 }
 
 impl Kinesis {
     async fn embedded() -> anyhow::Result<Kinesis> {
         let services = Kinesis::services()?;
         let source = Box::new(KinesisSource::new(services.streams(), STREAM)?);
-        Kinesis::new(services, source).await
+        Ok(Kinesis { reports_gaps: true, ..Kinesis::new(services, source).await? })
     }
 
     async fn remote() -> anyhow::Result<Kinesis> {
@@ -133,7 +137,7 @@ impl Kinesis {
 
     async fn new(services: Services, source: Box<dyn Source>) -> anyhow::Result<Kinesis> {
         let shard = source.shards().await?.remove(0).id;
-        Ok(Kinesis { services, source, shard })
+        Ok(Kinesis { services, source, shard, reports_gaps: false, newest: Mutex::default() })
     }
 }
 
@@ -148,12 +152,19 @@ impl Subject for Kinesis {
     }
 
     fn supports(&self) -> Supports {
-        Supports { unknown_shards: true, closing: true, timestamps: true, trimming: false }
+        Supports { unknown_shards: true, closing: true, timestamps: true, trimming: self.reports_gaps }
     }
 
     async fn append(&self, created_at: Timestamp) -> anyhow::Result<()> {
         self.services.streams().put(STREAM, "key", b"{}", created_at)?;
+        *self.newest.lock().unwrap() = Some(created_at);
         Ok(())
+    }
+
+    async fn trim(&self) -> anyhow::Result<()> {
+        let newest = self.newest.lock().unwrap().context("a record")?;
+        let horizon = Timestamp::from_micros(newest.micros() + 1).context("a time in 2026")?;
+        Ok(self.services.streams().trim(STREAM, horizon)?)
     }
 
     async fn close(&self) -> anyhow::Result<()> {

@@ -1,5 +1,8 @@
-//! The records of one shard: a file of JSON lines that only grows. Numbers and times rise from line to line, so a position
-//! is found by binary search in the file, and nothing is kept in memory.
+//! The records of one shard: a file of JSON lines. Numbers and times rise from line to line, so a position is found by binary
+//! search in the file, and nothing is kept in memory.
+//!
+//! Lines before the horizon are trimmed: they aren't read, and the file is shortened once they are half of it. The last of them
+//! is kept, by which a reader that has read less knows that it misses some.
 //!
 //! A process that dies leaves at most one torn line at the end. That record was never acknowledged, and the next one
 //! overwrites it. Nothing is synced to disk: a crash of the machine may lose records.
@@ -9,6 +12,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use event_source_mapping::ReadError;
 use serde::{Deserialize, Serialize};
 
 /// 10 MiB: the most that one GetRecords of Kinesis returns.
@@ -42,7 +46,11 @@ pub(super) struct Log {
 #[derive(Debug)]
 pub(super) struct Extent {
     path: PathBuf,
+    /// Stays the same file when the shard's is replaced by a shorter one.
+    file: File,
     length: u64,
+    /// The time before which lines are trimmed, in microseconds.
+    horizon: Option<i64>,
     /// The number of the last record.
     pub last: Option<u64>,
 }
@@ -63,7 +71,8 @@ impl Log {
     pub(super) fn open(path: &Path) -> anyhow::Result<Log> {
         let opened = File::options().create(true).read(true).write(true).truncate(false).open(path);
         let mut file = opened.with_context(|| format!("open the shard {}", path.display()))?;
-        let (length, last) = tail(&mut file).with_context(|| format!("read the shard {}", path.display()))?;
+        let whole = file.seek(SeekFrom::End(0)).with_context(|| format!("read the shard {}", path.display()))?;
+        let (length, last) = tail(&mut file, whole).with_context(|| format!("read the shard {}", path.display()))?;
         file.set_len(length).with_context(|| format!("truncate the shard {}", path.display()))?;
         Ok(Log { path: path.to_owned(), file, length, last: last.map(|line| (line.number, line.time)) })
     }
@@ -84,30 +93,68 @@ impl Log {
         Ok(())
     }
 
-    pub(super) fn extent(&self) -> Extent {
-        Extent { path: self.path.clone(), length: self.length, last: self.last.map(|(number, _)| number) }
+    /// What can be read of it, from the time `horizon` on if there is one.
+    pub(super) fn extent(&self, horizon: Option<i64>) -> anyhow::Result<Extent> {
+        let (path, last) = (self.path.clone(), self.last.map(|(number, _)| number));
+        let file = File::open(&path).with_context(|| format!("open the shard {}", path.display()))?;
+        Ok(Extent { path, file, length: self.length, horizon, last })
+    }
+
+    /// Shortens the file if at least half of it is older than `horizon`.
+    pub(super) fn trim(&mut self, horizon: i64) -> anyhow::Result<()> {
+        self.shorten(horizon).with_context(|| format!("trim the shard {}", self.path.display()))
+    }
+
+    fn shorten(&mut self, horizon: i64) -> anyhow::Result<()> {
+        let mut whole = File::open(&self.path)?;
+        let end = Lines::new(&whole, self.length).find(|line| line.time >= horizon)?;
+        if end < self.length / 2 {
+            return Ok(());
+        }
+        let (_, Some(last)) = tail(&mut whole, end)? else { return Ok(()) };
+        let start = Lines::new(&whole, end).find(|line| line.number >= last.number)?;
+        if start == 0 {
+            return Ok(());
+        }
+        let (part, length) = (self.path.with_extension("part"), self.length - start);
+        let mut shorter = File::options().create(true).truncate(true).read(true).write(true).open(&part)?;
+        whole.seek(SeekFrom::Start(start))?;
+        std::io::copy(&mut whole.take(length), &mut shorter)?;
+        std::fs::rename(&part, &self.path)?;
+        (self.file, self.length) = (shorter, length);
+        Ok(())
     }
 }
 
 impl Extent {
     /// At most `limit` records from `start`, and whether they include the last one.
-    pub(super) fn read(&self, start: Start, limit: usize) -> anyhow::Result<(Vec<Line>, bool)> {
-        let read = || {
-            let mut lines = Lines::open(&self.path, self.length)?;
-            let first = match start {
-                Start::First => 0,
-                Start::AfterNumber(number) => lines.find(|line| line.number > number)?,
-                Start::AtTime(time) => lines.find(|line| line.time >= time)?,
-            };
-            lines.page(first, limit)
+    ///
+    /// # Errors
+    /// [`ReadError::Trimmed`] if records after the number were trimmed.
+    pub(super) fn read(&self, start: Start, limit: usize) -> Result<(Vec<Line>, bool), ReadError> {
+        let page = self.page(start, limit).with_context(|| format!("read the shard {}", self.path.display()))?;
+        page.ok_or(ReadError::Trimmed)
+    }
+
+    /// The page, unless the first record of it was trimmed.
+    fn page(&self, start: Start, limit: usize) -> anyhow::Result<Option<(Vec<Line>, bool)>> {
+        let mut lines = Lines::new(&self.file, self.length);
+        let horizon = self.horizon.unwrap_or(i64::MIN);
+        let first = match start {
+            Start::First if self.horizon.is_none() => 0,
+            Start::First => lines.find(|line| line.time >= horizon)?,
+            Start::AtTime(time) => lines.find(|line| line.time >= time.max(horizon))?,
+            Start::AfterNumber(number) => lines.find(|line| line.number > number)?,
         };
-        read().with_context(|| format!("read the shard {}", self.path.display()))
+        if self.horizon.is_some() && first < self.length && lines.line(first)?.time < horizon {
+            return Ok(None);
+        }
+        lines.page(first, limit).map(Some)
     }
 }
 
-/// Where a file's last complete line ends, and that line.
-fn tail(file: &mut File) -> anyhow::Result<(u64, Option<Line>)> {
-    let length = file.seek(SeekFrom::End(0))?;
+/// Where the last complete line of a file of this length ends, and that line.
+fn tail(file: &mut File, length: u64) -> anyhow::Result<(u64, Option<Line>)> {
     let mut size = TAIL_BYTES.min(length);
     loop {
         let start = length - size;
@@ -131,15 +178,15 @@ fn tail(file: &mut File) -> anyhow::Result<(u64, Option<Line>)> {
 }
 
 /// A file, read line by line.
-struct Lines {
-    reader: BufReader<File>,
+struct Lines<'f> {
+    reader: BufReader<&'f File>,
     length: u64,
     text: Vec<u8>,
 }
 
-impl Lines {
-    fn open(path: &Path, length: u64) -> anyhow::Result<Lines> {
-        Ok(Lines { reader: BufReader::new(File::open(path)?), length, text: Vec::new() })
+impl Lines<'_> {
+    fn new(file: &File, length: u64) -> Lines<'_> {
+        Lines { reader: BufReader::new(file), length, text: Vec::new() }
     }
 
     /// Where the first `wanted` line starts. All lines after a wanted line must be wanted too.

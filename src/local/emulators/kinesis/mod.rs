@@ -1,7 +1,7 @@
 //! The embedded Kinesis: streams in files, an endpoint for SDKs, a source for the mapping, and a replicator that copies a
 //! table's changes into a stream as Kinesis Data Streams for DynamoDB does.
 //!
-//! Records are never trimmed, and reads and writes are never throttled: the mapping injects faults.
+//! Records are trimmed on demand only, and reads and writes are never throttled: the mapping injects faults.
 
 mod change;
 mod endpoint;

@@ -149,6 +149,14 @@ impl Streams {
         self.with(name, |stream| Ok(stream.set_max_record_kib(kib)?))
     }
 
+    /// Trims the records that arrived before `horizon`.
+    ///
+    /// # Errors
+    /// When the stream doesn't exist, or its files can't be written.
+    pub fn trim(&self, name: &str, horizon: Timestamp) -> Result<(), StreamError> {
+        self.with(name, |stream| Ok(stream.trim(horizon)?))
+    }
+
     /// The names of all streams.
     pub fn names(&self) -> Vec<String> {
         self.lock().keys().cloned().collect()
@@ -215,7 +223,7 @@ impl Streams {
 
     /// What a shard currently holds, if it exists.
     pub(super) fn held(&self, name: &str, shard: &str) -> Result<Option<Held>, StreamError> {
-        self.with(name, |stream| Ok(stream.held(shard)))
+        self.with(name, |stream| Ok(stream.held(shard)?))
     }
 
     fn with<T>(&self, name: &str, act: impl FnOnce(&mut Stream) -> Result<T, StreamError>) -> Result<T, StreamError> {

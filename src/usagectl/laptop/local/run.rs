@@ -108,7 +108,7 @@ impl LocalRun {
             mapping: LocalMapping::open(parts(settings, stream, &source_name, kind.name(), function))?,
             destination: if has_destination { local.on_failure.clone() } else { "none".to_owned() },
             fault_seed: local.fault_seed,
-            retention: Duration::from_hours(u64::from(local.retention.max(1))),
+            retention: local.retention(),
             replicator: Mutex::new(replicator),
             place,
             site,
@@ -185,11 +185,14 @@ impl LocalRun {
             let Some(services) = self.place.services() else { continue };
             let streams: Vec<EmbeddedStream> = self.mappings().filter_map(LocalMapping::embedded).cloned().collect();
             let database = services.database().clone();
-            let retention = i64::try_from(self.retention.as_secs()).unwrap_or(i64::MAX);
-            let horizon = Timestamp::from_seconds(self.clock.now().seconds() - retention);
+            let horizon = horizon(self.retention, self.clock.now());
+            let kinesis = (self.kind != StreamChoice::Dynamodb).then(|| services.streams().clone());
+            let name = self.source_name.clone();
             let done = tokio::task::spawn_blocking(move || {
                 database.sweep_ttl().context("delete expired items")?;
-                horizon.map_or(Ok(()), |horizon| trim(&streams, horizon))
+                let Some(horizon) = horizon else { return Ok(()) };
+                kinesis.map_or(Ok(()), |kinesis| kinesis.trim(&name, horizon))?;
+                trim(&streams, horizon)
             });
             if let Err(error) = done.await? {
                 tracing::warn!(error = format!("{error:#}"), "failed to expire items and trim the stream; will retry");
@@ -207,6 +210,19 @@ impl LocalRun {
         };
         let count = |copied: Copied| faults.count_repeats(copied.puts.saturating_sub(copied.records));
         match replicator.run(REPLICATION_INTERVAL, || self.clock.now(), disturbance, count).await? {}
+    }
+}
+
+/// The time before which records are trimmed at `now`.
+pub(super) fn horizon(retention: Duration, now: Timestamp) -> Option<Timestamp> {
+    let seconds = i64::try_from(retention.as_secs()).unwrap_or(i64::MAX);
+    Timestamp::from_seconds(now.seconds().saturating_sub(seconds))
+}
+
+impl Local {
+    /// How long a stream keeps records.
+    pub(super) fn retention(&self) -> Duration {
+        Duration::from_hours(u64::from(self.retention.max(1)))
     }
 }
 

@@ -10,6 +10,7 @@ use event_source_mapping::{Clock, Source};
 use laptop::emulators::kinesis::{KinesisSource, Precision, Replicator};
 use laptop::emulators::{EmbeddedStream, StreamView, TableSpec, ensure_tables};
 
+use super::run::horizon;
 use super::{Local, StreamChoice};
 use crate::shell::console::UsageError;
 use crate::shell::images::Images;
@@ -120,7 +121,10 @@ impl StreamRequest<'_> {
             bail!("read the Kinesis stream {}: only the embedded Kinesis is supported here", self.name);
         };
         let streams = services.streams();
-        streams.ensure_stream(self.name, NonZeroU32::MIN, Clock::system()?.now())?;
+        let now = Clock::system()?.now();
+        streams.ensure_stream(self.name, NonZeroU32::MIN, now)?;
+        // Before the first read: what became too old while nothing ran is gone, as in AWS.
+        horizon(self.local.retention(), now).map_or(Ok(()), |horizon| streams.trim(self.name, horizon))?;
         let source = Arc::new(KinesisSource::new(streams, self.name)?);
         let Some(table) = table else { return Ok(LocalStream { source, sharded: None, replicator: None, embedded }) };
         let positions = self.folder.join(format!("replicator-{}.json", self.name));

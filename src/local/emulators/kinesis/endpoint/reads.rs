@@ -81,7 +81,13 @@ pub(super) fn get_records(streams: &Streams, body: &[u8], now: Timestamp) -> Res
 }
 
 fn page(streams: &Streams, name: &str, shard: &str, position: &Position, limit: usize) -> Result<Page, Refusal> {
-    KinesisSource::new(streams, name)?.read_now(shard, position, limit).map_err(|error| match error {
+    let source = KinesisSource::new(streams, name)?;
+    let page = match source.read_now(shard, position, limit) {
+        // Kinesis continues with the oldest record, and doesn't say so.
+        Err(ReadError::Trimmed) => source.read_now(shard, &Position::TrimHorizon, limit),
+        page => page,
+    };
+    page.map_err(|error| match error {
         ReadError::Gone => StreamError::NoShard(shard.to_owned()).into(),
         error => Refusal { code: INTERNAL_FAILURE, message: format!("{error:#}") },
     })

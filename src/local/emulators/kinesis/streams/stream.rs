@@ -42,6 +42,8 @@ pub(super) struct Stream {
     /// One for each shard.
     logs: Vec<Log>,
     last_number: u64,
+    /// The time before which records are trimmed, in microseconds.
+    horizon: Option<i64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -101,7 +103,7 @@ impl Stream {
         let written = logs.iter().filter_map(|log| log.last().map(|(number, _)| number));
         let promised = state.shards.iter().map(|shard| shard.last_number.unwrap_or(shard.first_number));
         let last_number = written.chain(promised).max().unwrap_or_default();
-        Ok(Stream { folder: folder.to_owned(), created_at, state, logs, last_number })
+        Ok(Stream { folder: folder.to_owned(), created_at, state, logs, last_number, horizon: None })
     }
 
     pub(super) fn describe(&self) -> StreamDescription {
@@ -173,10 +175,17 @@ impl Stream {
         Ok(shard_id(child))
     }
 
-    pub(super) fn held(&self, shard: &str) -> Option<Held> {
-        let (index, known) = self.find(shard)?;
-        let log = self.logs.get(index)?;
-        Some(Held { records: log.extent(), closed: known.last_number.is_some(), index })
+    pub(super) fn held(&self, shard: &str) -> anyhow::Result<Option<Held>> {
+        let found = self.find(shard).and_then(|(index, known)| Some((index, known, self.logs.get(index)?)));
+        let Some((index, known, log)) = found else { return Ok(None) };
+        let records = log.extent(self.horizon)?;
+        Ok(Some(Held { records, closed: known.last_number.is_some(), index }))
+    }
+
+    pub(super) fn trim(&mut self, horizon: Timestamp) -> anyhow::Result<()> {
+        let horizon = self.horizon.unwrap_or(i64::MIN).max(horizon.micros());
+        self.horizon = Some(horizon);
+        self.logs.iter_mut().try_for_each(|log| log.trim(horizon))
     }
 
     fn find(&self, shard: &str) -> Option<(usize, &Shard)> {
@@ -204,7 +213,7 @@ impl Stream {
             |range: &HashRange| Shard { parents: parents.to_vec(), range: *range, first_number, last_number: None };
         state.shards.extend(ranges.iter().map(child));
         save(&self.folder, &state)?;
-        *self = Stream::with_state(&self.folder, state)?;
+        *self = Stream { horizon: self.horizon, ..Stream::with_state(&self.folder, state)? };
         Ok(())
     }
 }
