@@ -108,7 +108,7 @@ fn text(out: &Path, pipeline: Option<&Pipeline>, architecture: &str) -> String {
 fn next_step(out: &Path, name: Option<&str>) -> String {
     let pipeline = name.map(|name| format!(" Pipeline={name}")).unwrap_or_default();
     format!(
-        "deploy it: sam deploy --guided --capabilities CAPABILITY_IAM --template-file {}/template.yaml --resolve-s3 --parameter-overrides Release=$(date +%s){pipeline}",
+        "deploy it: sam deploy --stack-name STACK --capabilities CAPABILITY_IAM --template-file {}/template.yaml --resolve-s3 --parameter-overrides Release=$(date +%s){pipeline}\nFor a new stack, add --guided. For an existing one, that would propose the template's defaults in place of the stack's parameters.",
         out.display()
     )
 }
