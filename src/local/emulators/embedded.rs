@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use dynoxide::Database;
 use dynoxide::actions::describe_table::DescribeTableRequest;
-use dynoxide::actions::get_records::{GetRecordsRequest, Record};
-use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
+use dynoxide::actions::get_records::Record;
 use dynoxide::types::Item;
+use dynoxide::{Database, DynoxideError};
 use rusqlite::OptionalExtension;
 
 use super::dynamodb::names::StreamName;
-use super::dynamodb::streams::{self, SEQUENCE_NUMBER_OFFSET};
+use super::dynamodb::streams;
 use super::{REGION, dynamodb};
 use event_source_mapping::sources::{LambdaChange, LambdaIdentity, LambdaRecord, parse_sequence, to_raw_json};
 use event_source_mapping::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};
@@ -82,8 +81,7 @@ impl EmbeddedStream {
         connection.execute_batch(TRIMMED)?;
         let sql = "SELECT sequence_number FROM usagectl_trimmed WHERE table_name = ?1";
         let last: Option<i64> = connection.query_row(sql, [&self.name.table], |row| row.get(0)).optional()?;
-        let last = last.and_then(|last| u128::try_from(last).ok());
-        Ok(last.and_then(|last| SequenceNumber::parse((SEQUENCE_NUMBER_OFFSET + last).to_string())))
+        Ok(last.and_then(|last| SequenceNumber::parse(streams::public(last))))
     }
 
     fn read_blocking(&self, position: &Position, limit: usize) -> Result<Page, ReadError> {
@@ -105,38 +103,32 @@ impl EmbeddedStream {
             // DynamoDB Streams has no AT_TIMESTAMP.
             Position::TrimHorizon | Position::After(_) | Position::AtTimestamp(_) => ("TRIM_HORIZON", None),
         };
-        let request = GetShardIteratorRequest {
-            stream_arn: self.name.dynoxide_arn.clone(),
-            shard_id: self.name.dynoxide_shard.clone(),
-            shard_iterator_type: kind.to_owned(),
-            sequence_number,
-        };
-        let failed = |what: &'static str| move |error| ReadError::Other(anyhow!("{what}: {error}"));
-        let iterator = self.database.get_shard_iterator(request).map_err(failed("get a shard iterator"))?;
-        let shard_iterator = iterator.shard_iterator.unwrap_or_default();
-        let request = GetRecordsRequest { shard_iterator: shard_iterator.clone(), limit: Some(limit) };
-        let found = self.database.get_records(request).map_err(failed("get records"))?.records;
-        let next = match (found.last(), position) {
-            (Some(last), _) => Position::After(parse_sequence(&last.dynamodb.sequence_number)?),
+        let name = &self.name;
+        let start = streams::start(&self.database, name, kind, sequence_number).map_err(|error| self.error(error))?;
+        if *position == Position::Latest {
             // The current end of the stream, rather than wherever it is at the next read.
-            (None, Position::Latest) => self.end(&shard_iterator)?,
-            (None, position) => position.clone(),
-        };
-        let end = if found.len() < limit { PageEnd::CaughtUp } else { PageEnd::MoreAvailable };
-        let found = found.into_iter().filter_map(streams::to_aws);
-        let records = found.map(|record| self.record(record)).collect::<Result<_, _>>()?;
+            let is_empty = start == name.before_first();
+            let next = if is_empty { Position::TrimHorizon } else { after(start)? };
+            return Ok(Page { records: Vec::new(), next, end: PageEnd::CaughtUp });
+        }
+        let found = streams::read(&self.database, name, start, limit).map_err(|error| self.error(error))?;
+        let next = if found.last > start { after(found.last)? } else { position.clone() };
+        let end = if found.is_full { PageEnd::MoreAvailable } else { PageEnd::CaughtUp };
+        let records = found.records.into_iter().map(|record| self.record(record)).collect::<Result<_, _>>()?;
         Ok(Page { records, next, end })
     }
 
-    /// The position that a LATEST iterator stands for.
-    fn end(&self, iterator: &str) -> Result<Position, ReadError> {
-        let decoded = dynoxide::actions::get_shard_iterator::decode_shard_iterator(iterator);
-        let (_, _, last) = decoded.ok_or_else(|| anyhow!("read the shard iterator {iterator}"))?;
-        if last == 0 {
-            return Ok(Position::TrimHorizon);
+    /// Why the stream can't be read.
+    fn error(&self, error: DynoxideError) -> ReadError {
+        let stream = &self.name.arn;
+        if !matches!(error, DynoxideError::ResourceNotFoundException(_)) {
+            return ReadError::Other(anyhow!("read the stream {stream}: {error}"));
         }
-        let last = u128::try_from(last).map_err(anyhow::Error::new)?;
-        Ok(Position::After(parse_sequence(&(SEQUENCE_NUMBER_OFFSET + last).to_string())?))
+        tracing::warn!(
+            stream,
+            "the stream no longer exists: it was disabled, or its table was deleted; restart `usagectl local` to read the table's new stream"
+        );
+        ReadError::Gone
     }
 
     fn record(&self, record: Record) -> anyhow::Result<Arc<SourceRecord>> {
@@ -168,12 +160,15 @@ impl EmbeddedStream {
     }
 }
 
+/// The position after the record that dynoxide stores with this number.
+fn after(number: i64) -> anyhow::Result<Position> {
+    Ok(Position::After(parse_sequence(&streams::public(number))?))
+}
+
 /// When a change happened. The event has whole seconds, as in AWS, but the embedded DynamoDB numbers its records by microseconds, so no two
 /// changes of a table have the same time.
 fn exact_time(record: &SourceRecord) -> Timestamp {
-    let micros =
-        record.sequence.as_str().parse::<u128>().ok().and_then(|sequence| sequence.checked_sub(SEQUENCE_NUMBER_OFFSET));
-    let exact = micros.and_then(|micros| i64::try_from(micros).ok()).and_then(Timestamp::from_micros);
+    let exact = streams::stored(record.sequence.as_str()).and_then(Timestamp::from_micros);
     exact.unwrap_or(record.created_at)
 }
 

@@ -41,6 +41,12 @@ impl StreamName {
             enabled_at_micros: enabled_at.as_microsecond(),
         })
     }
+
+    /// dynoxide's number of the last change that can belong to an earlier stream of the table. It numbers changes by
+    /// microseconds, and keeps those of earlier streams, and of earlier tables of this name, under the same shard.
+    pub(crate) fn before_first(&self) -> i64 {
+        self.enabled_at_micros.saturating_sub(1)
+    }
 }
 
 /// Replaces dynoxide's region in every ARN within `text`.

@@ -1,6 +1,6 @@
 //! The embedded stream read by the function's decoder, and behavior of AWS that dynoxide lacks.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, StreamSpecification, StreamViewType};
 
 use super::*;
 use crate::emulators::{Services, StreamView, TableSpec, ensure_tables, sdk_config};
@@ -40,7 +40,33 @@ impl Place {
     }
 
     async fn read(&self, position: &Position) -> Page {
-        self.stream.read(&self.stream.name.shard, position, 1_000).await.unwrap()
+        self.try_read(position).await.unwrap()
+    }
+
+    async fn try_read(&self, position: &Position) -> Result<Page, ReadError> {
+        self.stream.read(&self.stream.name.shard, position, 1_000).await
+    }
+
+    /// Disables the stream and enables it again.
+    async fn replace_stream(&self) {
+        for enabled in [false, true] {
+            let view_type = enabled.then_some(StreamViewType::NewAndOldImages);
+            let stream = StreamSpecification::builder().stream_enabled(enabled).set_stream_view_type(view_type);
+            let update = self.client.update_table().table_name("orders").stream_specification(stream.build().unwrap());
+            update.send().await.unwrap();
+        }
+    }
+
+    /// Deletes the table and creates it again.
+    async fn replace_table(&self) {
+        self.client.delete_table().table_name("orders").send().await.unwrap();
+        ensure_tables(&self.client, &[TABLE]).await.unwrap();
+    }
+
+    /// The same with the stream that the table has now.
+    fn reopened(self) -> Place {
+        let stream = EmbeddedStream::open(self.services.database(), "orders").unwrap();
+        Place { stream, ..self }
     }
 }
 
@@ -117,6 +143,47 @@ async fn a_deletion_by_time_to_live_names_dynamodb_as_the_user() {
     let page = place.read(&Position::TrimHorizon).await;
     let identity = r#""userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"}"#;
     assert!(page.records[1].json.contains(identity), "{}", page.records[1].json);
+}
+
+/// dynoxide keeps the records of both streams under one shard.
+#[tokio::test]
+async fn a_stream_has_no_records_of_an_earlier_stream_of_the_table_or_of_an_earlier_table() {
+    for is_table in [false, true] {
+        let place = place().await;
+        place.put("a", &[]).await;
+        let earlier = place.read(&Position::TrimHorizon).await.next;
+        if is_table {
+            place.replace_table().await
+        } else {
+            place.replace_stream().await
+        }
+        for position in [&Position::TrimHorizon, &earlier] {
+            let read = place.try_read(position).await;
+            assert!(matches!(read, Err(ReadError::Gone)), "{position:?}: {read:?}");
+        }
+        let place = place.reopened();
+        for position in [&Position::TrimHorizon, &Position::Latest, &earlier] {
+            let page = place.read(position).await;
+            assert!(page.records.is_empty() && page.end == PageEnd::CaughtUp, "{page:?}");
+        }
+        assert_eq!(place.read(&Position::Latest).await.next, Position::TrimHorizon);
+        place.put("b", &[]).await;
+        for position in [&Position::TrimHorizon, &earlier] {
+            let page = place.read(position).await;
+            assert_eq!(event_names(&page), ["INSERT"]);
+            assert!(page.records[0].json.contains(r#""Keys":{"pk":{"S":"b"}}"#), "{}", page.records[0].json);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_disabled_stream_is_gone() {
+    let place = place().await;
+    let off = StreamSpecification::builder().stream_enabled(false).build().unwrap();
+    place.client.update_table().table_name("orders").stream_specification(off).send().await.unwrap();
+    for position in [Position::TrimHorizon, Position::Latest] {
+        assert!(matches!(place.try_read(&position).await, Err(ReadError::Gone)));
+    }
 }
 
 #[tokio::test]
