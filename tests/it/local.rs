@@ -156,6 +156,21 @@ async fn a_stream_without_the_images_that_the_pipeline_needs_is_refused_with_the
     insta::assert_snapshot!("local_wrong_view_type", refused.stderr);
 }
 
+/// Time to live on `ttl` used to be enabled on every source, which deleted items whose `ttl` is a duration.
+#[tokio::test]
+async fn items_of_a_source_do_not_expire_by_an_attribute_that_nobody_chose() {
+    let local = Background::start(&Fixture::new(), &[]);
+    let endpoint = local.started["environment"]["AWS_ENDPOINT_URL_DYNAMODB"].as_str().unwrap();
+    let config = aws_sdk_dynamodb::config::Builder::from(&sdk_config(None)).endpoint_url(endpoint).build();
+    let client = aws_sdk_dynamodb::Client::from_conf(config);
+    let ours = local.started["environment"]["USAGE_TABLE"].as_str().unwrap();
+    for (table, attribute) in [("orders", None), (ours, Some("expires_at"))] {
+        let ttl = client.describe_time_to_live().table_name(table).send().await.unwrap();
+        assert_eq!(ttl.time_to_live_description.unwrap().attribute_name(), attribute, "{table}");
+    }
+    local.stop();
+}
+
 #[test]
 fn faults_that_could_not_occur_are_refused() {
     let fixture = Fixture::new();

@@ -1,6 +1,6 @@
 //! Starting and stopping the services, and creating tables and buckets.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveStatus};
 use aws_sdk_s3::primitives::ByteStream;
 
 use super::*;
@@ -26,6 +26,22 @@ async fn tables_and_buckets_are_created_once() {
     assert!(table.stream_specification().unwrap().stream_enabled());
     let ttl = client.describe_time_to_live().table_name("claims").send().await.unwrap();
     assert_eq!(ttl.time_to_live_description().unwrap().attribute_name(), Some("expires_at"));
+}
+
+/// Somebody's own table, whose items have numbers of that name. They used to be deleted.
+#[tokio::test]
+async fn a_table_that_exists_keeps_its_items() {
+    let services = Services::start(None).unwrap();
+    let client = services.dynamodb_client(&sdk_config(None));
+    ensure_tables(&client, &[TableSpec { ttl_attribute: None, ..TABLE }]).await.unwrap();
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let put = client.put_item().table_name("claims").item("pk", text("a")).item("sk", text("b"));
+    put.item("expires_at", AttributeValue::N("3600".to_owned())).send().await.unwrap();
+    ensure_tables(&client, &[TABLE]).await.unwrap();
+    let ttl = client.describe_time_to_live().table_name("claims").send().await.unwrap();
+    let ttl = ttl.time_to_live_description.unwrap();
+    assert_eq!(ttl.time_to_live_status(), Some(&TimeToLiveStatus::Disabled));
+    assert_eq!(services.database().sweep_ttl().unwrap(), 0);
 }
 
 #[tokio::test]

@@ -110,7 +110,8 @@ impl StreamRequest<'_> {
             name: self.name,
             partition_key,
             sort_key,
-            ttl_attribute: Some("ttl"),
+            // Which attribute the items expire by is not known, and a table that expires by another one would lose items.
+            ttl_attribute: None,
             stream: Some(StreamView::Images),
         })
     }
