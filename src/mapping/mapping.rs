@@ -18,7 +18,7 @@ use crate::function::Function;
 use crate::meter::Meter;
 use crate::settings::{Settings, StartingPosition};
 use crate::shard::ShardRun;
-use crate::source::{Position, Shard, Source};
+use crate::source::{Page, Position, Shard, Source};
 use crate::uuid::uuid;
 
 /// How often the stream's shards are listed.
@@ -133,6 +133,19 @@ impl Mapping {
 
     pub(crate) fn save(&self, shard: &str, checkpoint: Checkpoint) -> anyhow::Result<()> {
         self.lock_checkpoints().set(shard, checkpoint)
+    }
+
+    /// Saves what LATEST stood for when it was read, so that a restart doesn't skip what has been written since. If the page is
+    /// empty and the source doesn't say where it ended, LATEST remains.
+    pub(crate) fn resolve_latest(&self, shard: &str, page: &Page) -> anyhow::Result<()> {
+        let first = page.records.first().map(|first| Position::At(first.sequence.clone()));
+        let start = first.unwrap_or_else(|| page.next.clone());
+        let mut checkpoints = self.lock_checkpoints();
+        checkpoints.set(shard, Checkpoint::from(&start))?;
+        if start != Position::Latest {
+            checkpoints.forget_earlier();
+        }
+        Ok(())
     }
 
     fn lock_checkpoints(&self) -> MutexGuard<'_, Checkpoints> {

@@ -89,6 +89,9 @@ impl ShardRun {
                 Ok(page) => {
                     failures = 0;
                     let end = page.end;
+                    if position == Position::Latest {
+                        mapping.resolve_latest(&self.id, &page)?;
+                    }
                     position = page.next.clone();
                     if self.dispatch(page, &lanes).await?.is_break() {
                         return Ok(EndReason::StopRequested);

@@ -48,7 +48,7 @@ pub enum Position {
     Latest,
     /// The first record of this time or later.
     AtTimestamp(Timestamp),
-    /// This record and those after it. Mappings don't use it; [`read_range`](crate::sources::read_range) does.
+    /// This record and those after it.
     At(SequenceNumber<'static>),
     /// The records after this one.
     After(SequenceNumber<'static>),

@@ -114,6 +114,52 @@ async fn latest_skips_existing_records_and_reads_later_shards_from_their_beginni
     assert_eq!(fixture.trace(), "[4] [5]");
 }
 
+/// The checkpoint of an empty stream used to stay at LATEST, which the next run applied again.
+#[tokio::test(start_paused = true)]
+async fn latest_of_an_empty_stream_is_remembered() {
+    let fixture = Fixture::new(|_, _| success()).with(|settings| settings.starting_position = StartingPosition::Latest);
+    fixture.run_for(Duration::from_secs(1)).await;
+    fixture.checkpoints.lock().unwrap().rewind(9).unwrap();
+    // Written while no mapping runs.
+    fixture.stream.push("s", record(4, 4, START_MICROS));
+    fixture.run_for(LONG).await;
+    assert_eq!(fixture.trace(), "[4]");
+}
+
+/// A stream that answers a read at LATEST with what has just been written, as over HTTP.
+struct Busy(Arc<MemoryStream>);
+
+#[async_trait::async_trait]
+impl Source for Busy {
+    fn kind(&self) -> StreamKind {
+        self.0.kind()
+    }
+
+    fn arn(&self) -> &str {
+        self.0.arn()
+    }
+
+    async fn shards(&self) -> anyhow::Result<Vec<Shard>> {
+        self.0.shards().await
+    }
+
+    async fn read(&self, shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
+        let start = if *position == Position::Latest { &Position::TrimHorizon } else { position };
+        self.0.read(shard, start, limit).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_record_after_latest_is_remembered_while_it_fails() {
+    let fixture = Fixture::new(fails_on(1)).with(|settings| settings.starting_position = StartingPosition::Latest);
+    let fixture = fixture.records(2);
+    let mut mapping = Arc::into_inner(fixture.mapping()).unwrap();
+    mapping.source = Arc::new(Busy(fixture.stream.clone()));
+    let (_stop, stopped) = watch::channel(false);
+    assert!(tokio::time::timeout(LONG, Arc::new(mapping).run(stopped)).await.is_err());
+    assert_eq!(fixture.checkpoint("s"), Some(Checkpoint::At(sequence(1))));
+}
+
 #[tokio::test(start_paused = true)]
 async fn trimmed_records_are_counted_and_the_rest_is_read() {
     let fixture = Fixture::new(|_, _| success()).records(3);
