@@ -14,4 +14,10 @@ local=$!
 until test -s "$work/env"; do kill -0 "$local"; sleep 0.1; done
 cargo lambda watch --quiet --ignore-changes --bin usage-aggregator --env-file "$work/env" \
     --invoke-address 127.0.0.1 --invoke-port "$port" >"$work/watch.log" 2>&1 &
+watch=$!
+# Without the function, the run would only end after minutes without progress.
+while kill -0 "$local" 2>/dev/null; do
+    kill -0 "$watch" 2>/dev/null || { cat "$work/watch.log" >&2; exit 1; }
+    sleep 0.5
+done
 wait "$local"

@@ -74,6 +74,11 @@ impl Counts {
     pub fn lost_records(&self) -> u64 {
         self.dropped_event_count.saturating_add(self.discarded_without_destination)
     }
+
+    /// Distinct records that are done with: processed, filtered out, or discarded.
+    pub fn distinct_settled(&self) -> u64 {
+        self.distinct_processed + self.distinct_filtered_out + self.distinct_discarded
+    }
 }
 
 /// How many causes are counted separately. Messages of an unknown function could differ each time.

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use clap::Args;
+use event_source_mapping::{Blocked, Counts, FailureCause, Timestamp};
 use laptop::emulators::sdk_config;
 use laptop::proof::FaultInjector;
 use laptop::proof::load::{Amount, Load, ProfileName, Simulation, Target, Written};
@@ -122,7 +123,7 @@ impl LoadOptions {
         simulation
     }
 
-    /// Compares until everything agrees, or until neither mapping makes progress.
+    /// Compares until everything agrees, or until neither mapping makes progress: deliveries that fail are none.
     async fn prove(&self, run: &LocalRun, ledger: PathBuf) -> anyhow::Result<Report> {
         let site = reconcile::Site {
             clients: &run.place.clients,
@@ -136,19 +137,36 @@ impl LoadOptions {
         };
         let truth = Truth::Ledgers(vec![ledger]);
         let failures = Destination::usual(&run.place.clients).await?;
-        let invoked = || {
-            let mappings = [Some(&run.mapping), run.folding.as_ref()];
-            mappings.into_iter().flatten().map(|mapping| mapping.meter.counts().invoked_event_count).sum::<u64>()
-        };
+        // A delivery that has started may take as long as the function's timeout.
+        let patience = NO_PROGRESS_LIMIT + Duration::from_secs(run.mapping.running.timeout_seconds);
+        let mappings = || [Some(&run.mapping), run.folding.as_ref()].into_iter().flatten();
+        let progress = || mappings().map(|mapping| advance(&mapping.meter.counts())).sum::<u64>();
+        let blocked = || mappings().flat_map(|mapping| mapping.waiting().blocked);
         loop {
-            let before = invoked();
-            let report =
-                reconcile::reconcile_within(NO_PROGRESS_LIMIT, &site, &truth, failures.as_ref(), &|| {}).await?;
-            if report.agrees() || invoked() == before {
+            let before = progress();
+            let report = reconcile::reconcile_within(patience, &site, &truth, failures.as_ref(), &|| {}).await?;
+            let now = run.clock.now();
+            let moves = progress() != before || blocked().any(|blocked| is_discarded_within(&blocked, patience, now));
+            if report.agrees() || !moves {
                 return Ok(report);
             }
         }
     }
+}
+
+/// How far a mapping has come: a number that stands still while every delivery fails.
+fn advance(counts: &Counts) -> u64 {
+    // Under faults, a delivery that succeeds may settle nothing, because the mapping dies before.
+    let failed = counts.errors + counts.not_invoked;
+    counts.distinct_settled() + counts.invocations.saturating_sub(failed)
+}
+
+/// Whether a batch that keeps failing is discarded soon, after which the records behind it are delivered. A batch that the
+/// function doesn't even receive uses up no attempts.
+fn is_discarded_within(blocked: &Blocked, patience: Duration, now: Timestamp) -> bool {
+    let patience_micros = i64::try_from(patience.as_micros()).unwrap_or(i64::MAX);
+    let is_soon = |until: Timestamp| until.micros().saturating_sub(now.micros()) <= patience_micros;
+    !matches!(blocked.cause, FailureCause::NotInvoked(_)) && blocked.retried_until.is_some_and(is_soon)
 }
 
 /// Waits, for a limited time, until at least this many records have been read, and until all pages are folded and all alerts sent.
@@ -171,5 +189,36 @@ async fn wait_until_settled(run: &LocalRun, records: u64) {
         if folding.meter.counts().distinct_processed == before.distinct_processed || Instant::now() >= deadline {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::waiting::tests::{blocked, now};
+
+    /// Deliveries that failed used to keep a run from ending.
+    #[test]
+    fn only_deliveries_that_succeed_and_records_that_are_settled_are_progress() {
+        let before = Counts { invocations: 9, errors: 3, not_invoked: 4, distinct_processed: 5, ..Counts::default() };
+        let unreachable =
+            Counts { invocations: 19, not_invoked: 14, retries: 10, invoked_event_count: 10, ..before.clone() };
+        let failing = Counts { invocations: 19, errors: 13, failed_invoke_event_count: 10, ..before.clone() };
+        assert_eq!([&unreachable, &failing].map(advance), [advance(&before); 2]);
+        let succeeded = Counts { invocations: 10, ..before.clone() };
+        let discarded = Counts { invocations: 10, errors: 4, distinct_discarded: 1, ..before.clone() };
+        assert_eq!([&succeeded, &discarded].map(advance), [advance(&before) + 1; 2]);
+    }
+
+    #[test]
+    fn only_a_batch_that_is_about_to_be_discarded_is_waited_for() {
+        let until = blocked().retried_until.unwrap();
+        let left = Duration::from_micros((until.micros() - now().micros()).unsigned_abs());
+        let is_discarded = |blocked: &Blocked, patience| is_discarded_within(blocked, patience, now());
+        assert!(is_discarded(&blocked(), left));
+        assert!(!is_discarded(&blocked(), left - Duration::from_millis(1)));
+        let unlimited = Blocked { retried_until: None, ..blocked() };
+        let refused = Blocked { cause: FailureCause::NotInvoked("connection refused".to_owned()), ..blocked() };
+        assert!(![unlimited, refused].iter().any(|blocked| is_discarded(blocked, Duration::MAX)));
     }
 }
