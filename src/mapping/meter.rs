@@ -109,6 +109,11 @@ impl Meter {
         self.lock_runs().activity()
     }
 
+    /// Reports that no mapping runs, because it is disabled, or that one does again.
+    pub fn set_disabled(&self, disabled: bool) {
+        self.lock_runs().disabled = disabled;
+    }
+
     pub(crate) fn add(&self, change: impl FnOnce(&mut Counts)) {
         change(&mut self.lock());
     }

@@ -19,9 +19,11 @@ use crate::function::RejectionReason;
 pub struct Progress {
     /// Records that were read and are not settled.
     pub unsettled_records: u64,
-    /// Whether the stream has, or may have, more records: those that are not read because the lanes are full, and those of shards
-    /// that are not read because their parents aren't finished.
+    /// Whether the stream has, or may have, more records: those that are not read because the lanes are full, those of shards
+    /// that are not read because their parents aren't finished, and all of a mapping that is disabled.
     pub more_unread: bool,
+    /// Whether the mapping is disabled, so nothing is read.
+    pub disabled: bool,
     /// When the oldest unsettled record was created.
     #[serde(with = "optional_time")]
     pub oldest_unsettled: Option<Timestamp>,
@@ -150,6 +152,8 @@ pub(crate) struct Runs {
     counted: BTreeMap<String, SequenceNumber<'static>>,
     /// The shards that wait for their parents, as the mapping that listed the shards last reports them.
     pub(crate) behind_parents: BTreeSet<String>,
+    /// Whether the mapping is disabled.
+    pub(crate) disabled: bool,
     last_rejected: Option<Blocked>,
 }
 
@@ -243,7 +247,10 @@ impl Runs {
         let is_unread = |shard: &String| !ahead.contains_key(shard.as_str()) && self.counted(shard).is_none();
         Progress {
             unsettled_records: ahead.values().map(|run| run.unsettled_records).sum(),
-            more_unread: ahead.values().any(|run| run.more_unread) || self.behind_parents.iter().any(is_unread),
+            more_unread: self.disabled
+                || ahead.values().any(|run| run.more_unread)
+                || self.behind_parents.iter().any(is_unread),
+            disabled: self.disabled,
             oldest_unsettled: ahead.values().filter_map(|run| run.oldest_unsettled).min_by_key(|time| time.micros()),
             // What a run delivers again from an older checkpoint is settled, so nothing waits for it.
             blocked: ahead

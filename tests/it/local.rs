@@ -171,6 +171,32 @@ async fn items_of_a_source_do_not_expire_by_an_attribute_that_nobody_chose() {
     local.stop();
 }
 
+/// The page used to be calm, and the records used to be missing.
+#[tokio::test]
+async fn records_of_a_disabled_mapping_wait() {
+    let fixture = Fixture::new();
+    let mut local = Background::start(&fixture, &[]);
+    assert_eq!(fixture.run(&["faults", "disable"]).code, Some(0));
+    let waiting = local.wait_for(|line| line["waiting"]["disabled"] == json!(true));
+    assert_eq!((&waiting["waiting"]["more_unread"], &waiting["waiting"]["records"]), (&json!(true), &json!(0)));
+    let written = fixture.run(&["simulate", "orders", "--records", "20", "--rate", "0"]);
+    assert_eq!(written.code, Some(0), "{written:?}");
+
+    let reconcile = fixture.run(&["reconcile"]);
+    assert_eq!(reconcile.code, Some(1), "{reconcile:?}");
+    assert!(reconcile.stdout.contains("20 records are missing because they wait in the stream"), "{reconcile:?}");
+    assert!(reconcile.stdout.contains("Nothing else differs."), "{reconcile:?}");
+    let page = crate::page::Client::new(local.started["page"].as_str().unwrap().trim_end_matches('/'));
+    let events = page.events(2).await;
+    let shown = json!(events).to_string();
+    assert!(shown.contains("The mapping is disabled: nothing is read"), "{shown}");
+
+    assert_eq!(fixture.run(&["faults", "none"]).code, Some(0));
+    let done = fixture.run(&["reconcile", "--wait", "60s"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    local.stop();
+}
+
 #[test]
 fn faults_that_could_not_occur_are_refused() {
     let fixture = Fixture::new();

@@ -59,10 +59,14 @@ impl Supervisor {
 
     /// Runs the mapping whenever it isn't disabled.
     async fn keep_enabled(&self, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+        // All mappings that are made report to the same one.
+        let meter = (self.make)(Arc::clone(&self.checkpoints)).meter;
         loop {
+            // What a mapping that is gone reported is gone as well, and the stream may have any number of records.
+            meter.set_disabled(self.faults.profile().disable);
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                () = self.until(|profile| !profile.disable) => {}
+                () = self.until(|profile| !profile.disable) => meter.set_disabled(false),
             }
             self.keep_running(&self.checkpoints, self.seed, stop.clone(), |profile| !profile.disable).await?;
             if self.faults.profile().disable {

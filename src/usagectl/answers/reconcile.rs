@@ -160,7 +160,7 @@ impl Reconcile {
                     waiting if waiting.more_unread => reconcile::Unsettled::AtLeast(waiting.records),
                     waiting => reconcile::Unsettled::Exactly(waiting.records),
                 }),
-                unfolded_pages: unsettled.as_ref().map_or(0, |unsettled| unsettled.unfolded.records),
+                unfolded_pages: unsettled.as_ref().map_or(0, |unsettled| unsettled.unfolded.at_least()),
                 period: None,
                 now: event_source_mapping::now()?,
             };

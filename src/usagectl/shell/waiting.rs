@@ -18,6 +18,9 @@ pub struct Waiting {
     pub records: u64,
     /// Whether the stream has more of them, which are not read yet.
     pub more_unread: bool,
+    /// Whether the mapping is disabled, so nothing is read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
     /// The age of the oldest of them, by the clock: it grows while a batch waits for its next attempt.
     pub oldest_age_ms: u64,
     /// The batches that block a lane, the one that has blocked the longest first.
@@ -34,6 +37,7 @@ impl Waiting {
         Waiting {
             records: progress.unsettled_records,
             more_unread: progress.more_unread,
+            disabled: progress.disabled,
             oldest_age_ms: progress.oldest_unsettled.map_or(0, |oldest| milliseconds(oldest, now)),
             blocked,
             last_rejected: progress.last_rejected,
@@ -53,6 +57,11 @@ impl Waiting {
     /// How many records wait: `5`, or `5,000+` if there are more.
     pub fn count(&self) -> String {
         at_least(self.records, self.more_unread)
+    }
+
+    /// How many records wait at least, if records that haven't been read wait.
+    pub fn at_least(&self) -> u64 {
+        self.records.max(u64::from(self.more_unread))
     }
 
     /// The age of the oldest record.

@@ -26,11 +26,13 @@ pub(super) fn text(
 ) -> Option<String> {
     let mut lines = Vec::new();
     for (waiting, noun, rest) in [(waiting, "record", "in the stream"), (unfolded, "page", "to be folded")] {
-        if waiting.is_some() {
+        if waiting.is_some() && waiting.records == 0 {
+            lines.push(format!("Unread {noun}s may still wait {rest}."));
+        } else if waiting.is_some() {
             let (verb, plural) = if waiting.records == 1 { ("waits", "") } else { ("wait", "s") };
             lines.push(format!("{} {noun}{plural} still {verb} {rest}.", waiting.count()));
-            lines.extend(waiting.blocked.iter().flat_map(waiting::described));
         }
+        lines.extend(waiting.blocked.iter().flat_map(waiting::described));
     }
     if lines.is_empty() {
         return None;
@@ -87,6 +89,14 @@ mod tests {
         assert_eq!(text(0, 1), format!("1 page still waits to be folded.\n{end}"));
         let both = "2 records still wait in the stream.\n3 pages still wait to be folded.";
         assert_eq!(text(2, 3), format!("{both}\n{end}"));
+    }
+
+    #[test]
+    fn what_a_disabled_mapping_has_not_read_may_wait() {
+        let disabled = || Waiting { more_unread: true, disabled: true, ..Waiting::default() };
+        let text = text(&disabled(), &disabled(), arguments("usagectl local")).unwrap();
+        let both = "Unread records may still wait in the stream.\nUnread pages may still wait to be folded.";
+        assert_eq!(text, format!("{both}\nTo continue where this run stopped:\n  usagectl local"));
     }
 
     #[test]

@@ -19,6 +19,9 @@ const LATE_MS: u64 = 60_000;
 pub(super) fn assess(status: &Status, failures: Option<&Failures>, now: Timestamp) -> Assessment {
     let mut findings = Findings::default();
     let mut add = |level: Level, text: String| findings.add(level, text);
+    if status.waiting.disabled {
+        add(Level::Warning, "The mapping is disabled: nothing is read".to_owned());
+    }
     if let Some(blocked) = status.waiting.first_blocked() {
         let behind = waiting::behind(blocked);
         add(
@@ -142,6 +145,14 @@ mod tests {
             "Some pages were trimmed from the stream before they were read",
         ];
         assert_eq!((found.level, found.reasons), (Level::Problem, reasons.map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn a_disabled_mapping_is_not_calm() {
+        let waiting = Waiting { more_unread: true, disabled: true, ..Waiting::default() };
+        let assessed = assess(&Status { waiting, ..Status::default() }, None, now());
+        let reason = "The mapping is disabled: nothing is read";
+        assert_eq!((assessed.level, assessed.reasons), (Level::Warning, vec![reason.to_owned()]));
     }
 
     #[test]

@@ -92,6 +92,7 @@ fn status() -> Status {
         waiting: Waiting {
             records: 3_205,
             more_unread: true,
+            disabled: false,
             oldest_age_ms: 303_000,
             blocked: vec![blocked(), blocked()],
             last_rejected: None,
