@@ -71,20 +71,6 @@ pub struct PageContent {
     pub groups: Vec<PageGroup>,
 }
 
-impl PageContent {
-    /// The first 8 bytes of the id of each record. Pages of one minute may hold ids of different lengths, so this is what they are
-    /// compared by.
-    pub fn short_ids(&self) -> impl Iterator<Item = u64> + '_ {
-        self.groups.iter().flat_map(|group| &group.ids).map(|id| self.short_id(*id))
-    }
-
-    /// The first 8 bytes of one of its ids.
-    pub fn short_id(&self, id: u128) -> u64 {
-        let bits = 8 * u32::from(self.id_bytes.saturating_sub(8));
-        u64::try_from(id.checked_shr(bits).unwrap_or_default()).unwrap_or(u64::MAX)
-    }
-}
-
 /// The records of one group in a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageGroup {
