@@ -65,7 +65,7 @@ const EVENTS: [Large; 18] = [
 
 /// A set whose members are numbers, each with these bits changed.
 fn set(room: usize, changed: usize) -> String {
-    let member = |pair: usize| format!(r#""{:07}","{:07}""#, 2 * pair ^ changed, (2 * pair + 1) ^ changed);
+    let member = |pair: usize| format!(r#""{:07}","{:07}""#, (2 * pair) ^ changed, (2 * pair + 1) ^ changed);
     format!(r#""tags":{{"SS":[{}]}}"#, list(room, member))
 }
 
