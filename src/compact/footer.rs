@@ -11,6 +11,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length, SerializedPageReader};
 
 use crate::rows::{Id, id_of};
+use crate::thrift;
 use crate::write::{AVRO_SCHEMA, EFFECTIVE_KEY, RAW_FILES};
 
 /// The end of a Parquet file: the footer's length, and `PAR1`.
@@ -42,12 +43,17 @@ pub(crate) fn footer_bytes(tail: &[u8]) -> Result<usize, String> {
     usize::try_from(u32::from_le_bytes(length)).map(|length| length + END_BYTES).map_err(|error| error.to_string())
 }
 
+/// The footer at the end of a file, as far as that can be told before the library reads it.
+pub(crate) fn whole_footer(tail: &[u8]) -> Result<&[u8], String> {
+    let start = tail.len().checked_sub(footer_bytes(tail)?);
+    let footer = start.and_then(|start| tail.get(start..tail.len() - END_BYTES)).ok_or("its footer is cut off")?;
+    if thrift::is_whole(footer) { Ok(footer) } else { Err("its footer is damaged".to_owned()) }
+}
+
 impl Footer {
     /// Reads the footer from the end of a file, which has all of it.
     pub(crate) fn read(tail: &[u8]) -> Result<Footer, String> {
-        let footer =
-            tail.len().checked_sub(footer_bytes(tail)?).and_then(|start| tail.get(start..tail.len() - END_BYTES));
-        let metadata = ParquetMetaDataReader::decode_metadata(footer.ok_or("its footer is cut off")?);
+        let metadata = ParquetMetaDataReader::decode_metadata(whole_footer(tail)?);
         let metadata = metadata.map_err(|error| error.to_string())?;
         check_ranges(&metadata)?;
         let value = |key: &str| {
@@ -159,6 +165,14 @@ impl ChunkReader for Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn regression_a_list_that_states_billions_of_elements_is_an_error() {
+        let file = include_bytes!("../../tests/fuzz/corpus/parquet_file/billions-of-booleans");
+        assert_eq!(Footer::read(file).unwrap_err(), "its footer is damaged");
+        let opened = crate::CompactedFile::open(Bytes::from_static(file)).map(drop);
+        assert_eq!(opened, Err("its footer is damaged".to_owned()));
+    }
 
     #[test]
     fn regression_a_column_at_a_negative_offset_is_an_error() {

@@ -65,6 +65,7 @@ mod rows;
 mod shred;
 pub mod steps;
 mod store;
+mod thrift;
 mod work;
 mod write;
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 
-use crate::footer::check_ranges;
+use crate::footer::{check_ranges, whole_footer};
 use crate::write::{AVRO_SCHEMA, EFFECTIVE_KEY};
 
 /// Whether `file` is a Parquet file, by its first bytes.
@@ -30,6 +30,7 @@ impl CompactedFile {
     /// # Errors
     /// If it isn't a Parquet file, or was not written by usage-compact.
     pub fn open(file: Bytes) -> Result<CompactedFile, String> {
+        whole_footer(&file)?;
         let reader = SerializedFileReader::new(file).map_err(|error| error.to_string())?;
         check_ranges(reader.metadata())?;
         let entries = reader.metadata().file_metadata().key_value_metadata();
