@@ -4,7 +4,7 @@ use anyhow::Context;
 use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, StreamSpecification,
-    StreamViewType, TimeToLiveSpecification,
+    StreamViewType, TimeToLiveSpecification, TimeToLiveStatus,
 };
 use aws_sdk_s3::operation::create_bucket::CreateBucketError;
 
@@ -77,14 +77,15 @@ fn source_specs(pipeline: &Pipeline) -> Vec<TableSpec<'_>> {
         .collect()
 }
 
-/// Creates those of `tables` that don't exist. Existing tables are left as they are, because they may be somebody's own.
+/// Creates those of `tables` that don't exist, and enables the time to live that they are to have. A start that was killed, or a
+/// response that was lost, may have left a table without it.
 ///
 /// # Errors
 /// When DynamoDB refuses a table.
 pub async fn ensure_tables(client: &aws_sdk_dynamodb::Client, tables: &[TableSpec<'_>]) -> anyhow::Result<()> {
     for table in tables {
-        let created = create_table(client, table).await.with_context(|| format!("create the table {}", table.name))?;
-        if let (Created::Now, Some(attribute)) = (created, table.ttl_attribute) {
+        create_table(client, table).await.with_context(|| format!("create the table {}", table.name))?;
+        if let Some(attribute) = table.ttl_attribute {
             enable_ttl(client, table.name, attribute)
                 .await
                 .with_context(|| format!("enable time to live on the table {}", table.name))?;
@@ -106,13 +107,7 @@ pub async fn ensure_bucket(client: &aws_sdk_s3::Client, name: &str) -> anyhow::R
     }
 }
 
-/// When a table was created.
-enum Created {
-    Now,
-    Earlier,
-}
-
-async fn create_table(client: &aws_sdk_dynamodb::Client, table: &TableSpec<'_>) -> anyhow::Result<Created> {
+async fn create_table(client: &aws_sdk_dynamodb::Client, table: &TableSpec<'_>) -> anyhow::Result<()> {
     let mut request = client.create_table().table_name(table.name).billing_mode(BillingMode::PayPerRequest);
     let keys = [(Some(table.partition_key), KeyType::Hash), (table.sort_key, KeyType::Range)];
     for (name, key_type) in keys.into_iter().filter_map(|(name, key_type)| Some((name?, key_type))) {
@@ -129,13 +124,18 @@ async fn create_table(client: &aws_sdk_dynamodb::Client, table: &TableSpec<'_>) 
         request = request.stream_specification(stream.build()?);
     }
     match request.send().await.map_err(|error| error.into_service_error()) {
-        Ok(_) => Ok(Created::Now),
-        Err(CreateTableError::ResourceInUseException(_)) => Ok(Created::Earlier),
+        Ok(_) | Err(CreateTableError::ResourceInUseException(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
 async fn enable_ttl(client: &aws_sdk_dynamodb::Client, table: &str, attribute: &str) -> anyhow::Result<()> {
+    let current = client.describe_time_to_live().table_name(table).send().await?;
+    let status = current.time_to_live_description().and_then(|description| description.time_to_live_status());
+    // DynamoDB refuses to enable it twice.
+    if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+        return Ok(());
+    }
     let specification = TimeToLiveSpecification::builder().enabled(true).attribute_name(attribute).build()?;
     client.update_time_to_live().table_name(table).time_to_live_specification(specification).send().await?;
     Ok(())
