@@ -159,7 +159,8 @@ async fn a_stream_without_the_images_that_the_pipeline_needs_is_refused_with_the
 /// Time to live on `ttl` used to be enabled on every source, which deleted items whose `ttl` is a duration.
 #[tokio::test]
 async fn items_of_a_source_do_not_expire_by_an_attribute_that_nobody_chose() {
-    let local = Background::start(&Fixture::new(), &[]);
+    let fixture = Fixture::new();
+    let local = Background::start(&fixture, &[]);
     let endpoint = local.started["environment"]["AWS_ENDPOINT_URL_DYNAMODB"].as_str().unwrap();
     let config = aws_sdk_dynamodb::config::Builder::from(&sdk_config(None)).endpoint_url(endpoint).build();
     let client = aws_sdk_dynamodb::Client::from_conf(config);
