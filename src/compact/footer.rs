@@ -166,19 +166,20 @@ impl ChunkReader for Parts {
 mod tests {
     use super::*;
 
+    fn refused(file: &'static [u8], reason: &str) {
+        assert_eq!(Footer::read(file).unwrap_err(), reason);
+        assert_eq!(crate::CompactedFile::open(Bytes::from_static(file)).map(drop), Err(reason.to_owned()));
+    }
+
     #[test]
     fn regression_a_list_that_states_billions_of_elements_is_an_error() {
         let file = include_bytes!("../../tests/fuzz/corpus/parquet_file/billions-of-booleans");
-        assert_eq!(Footer::read(file).unwrap_err(), "its footer is damaged");
-        let opened = crate::CompactedFile::open(Bytes::from_static(file)).map(drop);
-        assert_eq!(opened, Err("its footer is damaged".to_owned()));
+        refused(file, "its footer is damaged");
     }
 
     #[test]
     fn regression_a_column_at_a_negative_offset_is_an_error() {
         let file = include_bytes!("../../tests/fuzz/corpus/parquet_ids/negative-offset");
-        assert_eq!(Footer::read(file).unwrap_err(), "its footer has a column at a negative offset");
-        let opened = crate::CompactedFile::open(Bytes::from_static(file)).map(drop);
-        assert_eq!(opened, Err("its footer has a column at a negative offset".to_owned()));
+        refused(file, "its footer has a column at a negative offset");
     }
 }
