@@ -73,6 +73,7 @@ impl PageContent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Measures;
     use crate::usage::Cell;
 
     fn signature(id: &str, author: &str, reason: &str) -> Signature {
@@ -87,6 +88,15 @@ mod tests {
             assert_ne!(one, other.record_id());
         }
         assert_ne!(signature("1a", "nn", "late").record_id(), one, "texts have their lengths in front");
+    }
+
+    #[test]
+    fn an_id_begins_with_the_same_8_bytes_however_many_are_stored() {
+        let whole = 0x5d41_402a_bc4b_2a76_b971_9d91_1017_c592_u128;
+        for id_bytes in 8..=16_u8 {
+            let content = PageContent { generation: 1, id_bytes, measures: Measures::default(), groups: Vec::new() };
+            assert_eq!(content.short_id(whole >> (8 * u32::from(16 - id_bytes))), 0x5d41_402a_bc4b_2a76);
+        }
     }
 
     #[test]
