@@ -18,7 +18,8 @@ fn a_draft_handles_the_records_it_was_made_from() {
     let events = ["mixed", "demand", "kinesis-plain", "kinesis-wrapped", "ttl-removal", "batch-1000"];
     for name in events {
         let folder = tempfile::tempdir().unwrap();
-        let draft = folder.path().join("mine");
+        // The folder that it is in doesn't exist yet, either.
+        let draft = folder.path().join("pipelines/mine");
         let (event, draft) = (format!("events/{name}.json"), draft.to_str().unwrap());
         let made = usagectl(&["schema", "infer", &event, "--out", draft]);
         assert!(made.status.success(), "{name}: {}", text(&made.stderr));

@@ -26,6 +26,9 @@ pub(super) struct Alertable<'c> {
     pub measures: &'c [(&'c str, &'c str)],
 }
 
+/// No alert waits for more than this many times its limit; a larger number is a percentage by mistake.
+const MAX_FRACTION: i64 = 10;
+
 /// The kinds whose values can be compared with a limit.
 const KINDS: [&str; 6] = ["count", "sum", "delta", "max", "level", "distinct"];
 
@@ -203,6 +206,15 @@ fn fractions(section: &Section<'_>) -> Option<Vec<Decimal>> {
     sorted.dedup();
     if sorted.is_empty() || sorted.len() < fractions.len() {
         let message = format!("{}: `at` must be a list of different numbers, for example [0.8, 1.0]", section.title);
+        section.document.mistake(&value.span(), message);
+    }
+    for (fraction, value) in
+        fractions.iter().zip(list.iter()).filter(|(fraction, _)| **fraction > Decimal::from(MAX_FRACTION))
+    {
+        let message = format!(
+            "{}: `at` has fractions of the limit, and {fraction} is {fraction} times the limit; for 80%, write 0.8",
+            section.title
+        );
         section.document.mistake(&value.span(), message);
     }
     Some(fractions)

@@ -16,7 +16,7 @@ pub(super) enum Kind {
     Count,
     Sum,
     Delta,
-    /// A delta that sees every change, so that the window `total` has the present value.
+    /// A delta that sees every change, so that the window `total` has the current value.
     Level,
     /// A value times the time that it stood.
     Weighted,

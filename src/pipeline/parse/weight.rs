@@ -67,7 +67,7 @@ pub(super) fn check(section: &Section<'_>, kind: Option<Kind>, snapshot: &Snapsh
     }
     if kind == Some(Kind::Level) && !snapshot.windows.contains(&Window::Total) {
         section.mistake(
-            "only the window \"total\" has the present value of a level; add \"total\" to `windows` of [snapshot], or \
+            "only the window \"total\" has the current value of a level; add \"total\" to `windows` of [snapshot], or \
              write kind = \"delta\" to count only changes",
         );
     }

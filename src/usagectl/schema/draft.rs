@@ -67,7 +67,7 @@ fn heading(items: usize, source: &Source) -> String {
     let sources: Vec<String> = source.names.iter().map(|name| json!(name).to_string()).collect();
     let stream = if source.is_plain_kinesis { "stream = \"kinesis\"\n" } else { "" };
     format!(
-        "# Drafted by `usagectl schema infer` from {items}: review before use (docs/pipelines.md).\nsources = [{sources}]\n{stream}
+        "# Drafted by usagectl from {items}: review before use (docs/pipelines.md).\nsources = [{sources}]\n{stream}
 # Where the counters are stored, in the usage table.
 [snapshot]
 windows = [\"hour\", \"day\", \"month\"]

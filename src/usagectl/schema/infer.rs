@@ -87,6 +87,8 @@ impl Infer {
 /// Creates a folder with the files of a draft.
 pub(super) fn write(path: &Path, folder: &Folder) -> anyhow::Result<()> {
     let shown = path.display();
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.map_or(Ok(()), std::fs::create_dir_all).with_context(|| format!("create the folder that {shown} is in"))?;
     // Never writes into an existing folder.
     std::fs::create_dir(path).with_context(|| format!("create the folder {shown}, which must not exist yet"))?;
     for (name, text) in &folder.files {

@@ -119,6 +119,14 @@ fn mistakes_of_alerts_name_the_record_and_the_field() {
 }
 
 #[test]
+fn a_percentage_where_a_fraction_belongs_is_a_mistake() {
+    let mistakes =
+        parsed(&["measure = \"requests\"\nwindow = \"hour\"\nlimit = 10\nat = [0.8, 80]"]).unwrap_err().to_string();
+    assert!(mistakes.contains("80 is 80 times the limit; for 80%, write 0.8"), "{mistakes}");
+    assert!(parsed(&["measure = \"requests\"\nwindow = \"hour\"\nlimit = 10\nat = [0.8, 10]"]).is_ok());
+}
+
+#[test]
 fn an_alert_needs_a_measure_of_its_counter() {
     let text = PIPELINE
         .split("[[record.measure]]")

@@ -107,7 +107,7 @@ impl Void {
             (Some(name), _) => {
                 let known = ledger.folder.ledger.registered_as(name, None).await?;
                 let found = known.filter(|known| matches!(known.kind, PageKind::Correction(..))).ok_or_else(|| {
-                    let remedy = "`usagectl correct list` shows those that there are";
+                    let remedy = "`usagectl correct list` lists the existing ones";
                     UsageError(format!("--correction: no correction has the name `{name}`; {remedy}"))
                 })?;
                 (BTreeSet::from([found.signature.record_id().short()]), found.page.minute)

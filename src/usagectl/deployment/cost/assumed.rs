@@ -14,7 +14,7 @@ use crate::shell::console::UsageError;
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::deployment) struct Predicted {
     pub load: Load,
-    /// The most records that a batch may have, if fewer arrive for it.
+    /// The most records that a batch may have, if fewer arrive within its window.
     pub fewer_arrive: Option<f64>,
 }
 

@@ -17,7 +17,7 @@ use crate::shell::table;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Basis {
     Assumed {
-        /// The most records that a batch may have, if fewer arrive for it.
+        /// The most records that a batch may have, if fewer arrive within its window.
         fewer_arrive: Option<f64>,
     },
     Measured {
@@ -94,7 +94,7 @@ impl Bill {
         match &self.basis {
             Basis::Assumed { fewer_arrive: None } => paragraph(&format!("assumed: {load}"), ""),
             Basis::Assumed { fewer_arrive: Some(most) } => {
-                let limit = format!("a batch may have {} records, but fewer arrive for it", number(*most));
+                let limit = format!("a batch can hold {} records, but fewer arrive within its window", number(*most));
                 paragraph(&format!("assumed: {load}; {limit}"), "")
             }
             Basis::Measured { span, records, invocations } => format!(

@@ -54,7 +54,7 @@ Examples:
 
 Assumptions and their defaults:
   records=1e6/day   rate of records (/s, /min, /h, /day or /month)
-  batch=1000        the most records per batch; a batch has fewer if fewer arrive for it
+  batch=1000        the most records per batch; a batch has fewer if fewer arrive
   window=1s         batching window, in which records are collected
   shards=1          shards of the stream
   entities=200      combinations of entity and resource

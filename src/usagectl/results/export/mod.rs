@@ -61,7 +61,7 @@ pub struct Export {
     /// Only this measure (repeat for several)
     #[arg(long, value_name = "MEASURE")]
     measure: Vec<String>,
-    /// Only closed windows, which don't change in the usual course of events
+    /// Only closed windows, which normally don't change
     #[arg(long)]
     closed: bool,
     /// A window is closed this long after its end [default: `closing` of the pipeline, or 26h]

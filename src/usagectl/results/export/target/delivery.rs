@@ -118,7 +118,7 @@ impl Sending {
     ) -> anyhow::Result<Result<Event, (UsageRow, String)>> {
         let name = self.name.of(head, &row)?;
         let Some(customer) = self.customers.of(row.entity()) else {
-            return Ok(Err((row, "the file of --customers doesn't have this entity".to_owned())));
+            return Ok(Err((row, "the --customers file has no line for this entity".to_owned())));
         };
         let Some(event) = Event::new(head, row.clone(), name, customer, identity) else {
             return Ok(Err((row, "the end of the window is not a valid time".to_owned())));
