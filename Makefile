@@ -48,6 +48,8 @@ STRIP_DEBUG = LD_LIBRARY_PATH=$(SYSROOT)/lib $(wildcard $(SYSROOT)/lib/rustlib/*
 STACK ?= usage-aggregator
 # The answers from the first deployment of STACK. A deployed stack keeps its parameters without them. sam refuses a file that doesn't exist.
 ANSWERS := .samconfig-$(STACK).toml
+# Runs a command in the Region that was answered, which can be another one than that of the environment.
+IN_REGION = .venv-lint/bin/python .deploy/in_region.py $(ANSWERS)
 # Template parameters to change: PARAMETERS='BatchSize=2000 Tracing=true'.
 PARAMETERS ?=
 # Tags of the stack and of everything in it: TAGS='team=data cost-center=4711'. CloudFormation removes those that aren't given again.
@@ -235,9 +237,9 @@ package: build build-compact ## put the functions and the pipeline in PIPELINE_D
 	cargo build --quiet --package usagectl
 	$(USAGECTL) package $(if $(PIPELINE_DIR),--pipeline-dir '$(PIPELINE_DIR)') --out '$(PACKAGE)'
 
-checked-pipeline: ## check the pipeline in PIPELINE_DIR against the one that the stack STACK runs
+checked-pipeline: .venv-lint/made ## check the pipeline in PIPELINE_DIR against the one that the stack STACK runs
 	cargo build --quiet --package usagectl
-	$(USAGECTL) pipeline check --stack $(STACK) '$(PIPELINE_DIR)'
+	$(IN_REGION) $(USAGECTL) pipeline check --stack $(STACK) '$(PIPELINE_DIR)'
 
 # A deployed function can't read the archive, so an incompatible schema is refused here. Shipped pipelines are compared with the last
 # release, and your own pipeline with the one that the stack runs. Only shipped pipelines are compiled into the function, so a change to
@@ -247,16 +249,16 @@ SAM_DEPLOY = .venv-lint/bin/sam deploy --config-file $(CURDIR)/$(ANSWERS) --stac
     $(if $(PIPELINE_DIR),Pipeline=$(notdir $(realpath $(PIPELINE_DIR)))) Release=$$(date +%s) $(PARAMETERS) $(if $(TAGS),--tags '$(TAGS)')
 
 deploy: $(if $(filter unchecked,$(SCHEMAS)),,$(if $(PIPELINE_DIR),checked-pipeline,schemas)) .venv/made .venv-lint/made ## check the pipeline, build, and deploy the stack STACK; prompts for the parameters of a new stack (PIPELINE_DIR=path/to/mine)
-	options=$$(.venv-lint/bin/python .deploy/deployed.py $(STACK) '$(PIPELINE_DIR)') && \
+	options=$$($(IN_REGION) .venv-lint/bin/python .deploy/deployed.py $(STACK) '$(PIPELINE_DIR)') && \
 	$(if $(PIPELINE_DIR),$(MAKE) --no-print-directory package,ARCH=$(ARCH) OTEL=$(OTEL) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH)) && \
 	touch $(ANSWERS) && $(SAM_DEPLOY) $$options
-	@.venv-lint/bin/python .deploy/subscribers.py $(STACK)
+	@$(IN_REGION) .venv-lint/bin/python .deploy/subscribers.py $(STACK)
 
 destroy: .venv-lint/made ## delete the stack STACK; keeps tables and buckets unless DATA=delete
-	.venv-lint/bin/python .deploy/destroy.py $(STACK) --data $(DATA)
+	$(IN_REGION) .venv-lint/bin/python .deploy/destroy.py $(STACK) --data $(DATA)
 
 logs: .venv-lint/made ## follow the function's log
-	.venv-lint/bin/sam logs --stack-name $(STACK) --tail
+	$(IN_REGION) .venv-lint/bin/sam logs --stack-name $(STACK) --tail
 
 clean: ## remove build output and the demo's data
 	rm -rf target build .venv .venv-avro .venv-bench .venv-lint .venv-mutants benches/rivals/node_modules tests/node/node_modules .tools .usage .aws-sam

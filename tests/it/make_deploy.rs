@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::fixture::Run;
+use crate::readers::python;
 
 /// A folder with the project's Makefile and programs in place of sam and Python.
 struct Project(tempfile::TempDir);
@@ -23,9 +24,14 @@ impl Project {
         }
         let noted = |name: &str| format!("#!/bin/sh\nprintf '%s\\n' --- {name} \"$@\" >>calls\n");
         project.program(".venv-lint/bin/sam", &noted("sam"));
-        // Python also answers for the stack, as .deploy/deployed.py does.
-        let python = noted("python") + "case $1 in *deployed.py) . ./stack;; esac\n";
-        project.program(".venv-lint/bin/python", &python);
+        // Python also runs a command in the stack's Region, and answers for the stack, as .deploy/deployed.py does.
+        let real = python();
+        let in_region = format!("#!/bin/sh\ncase $1 in *in_region.py) exec {} \"$@\";; esac\n", real.display());
+        let answers =
+            noted("python").replace("#!/bin/sh\n", &in_region) + "case $1 in *deployed.py) . ./stack;; esac\n";
+        project.program(".venv-lint/bin/python", &answers);
+        let script = std::fs::read_to_string(Path::new(crate::repository()).join(".deploy/in_region.py")).unwrap();
+        project.write(".deploy/in_region.py", &script);
         project.write("stack", "echo --region eu-west-1\n");
         project.program(".venv/bin/cargo", "#!/bin/sh\n");
         project.program("tests/schemas.sh", "#!/bin/sh\n");
@@ -113,6 +119,34 @@ fn a_first_deployment_prompts_and_has_no_tags_unless_they_are_given() {
     let calls = project.make(&["deploy"]);
     let options = options(&calls[2]);
     assert!(options.contains_key("--guided") && !options.contains_key("--tags"), "{options:?}");
+}
+
+/// `sam deploy --guided` prompts for the Region, and saves it with the other answers.
+#[test]
+fn every_command_runs_in_the_region_that_was_answered() {
+    let project = Project::new();
+    project.write("mine/pipeline.toml", "");
+    let noted = "#!/bin/sh\nprintf '%s\\n' --- \"$AWS_REGION $AWS_DEFAULT_REGION\" >>calls\n";
+    project.program(".venv-lint/bin/sam", noted);
+    project.program("target/debug/usagectl", noted);
+    let regions = |arguments: &[&str]| {
+        let arguments = [&["STACK=lake", "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1"], arguments].concat();
+        let calls = project.make(&arguments).into_iter();
+        calls.map(|call| call.into_iter().next().unwrap()).filter(|call| call.contains('-')).collect::<Vec<_>>()
+    };
+    // Without answers, the environment's.
+    let own = ["deploy", "PIPELINE_DIR=mine"];
+    assert_eq!(regions(&own)[0], "us-east-1 us-east-1");
+    project.write(".samconfig-lake.toml", "[default.deploy.parameters]\nregion = \"eu-west-1\"\n");
+    let answered = "eu-west-1 eu-west-1";
+    assert_eq!(regions(&own)[0], answered, "the pipeline is compared with that of the stack");
+    assert_eq!(regions(&["logs"]), [answered]);
+    let deployed = project.run(&["deploy", "STACK=lake", "AWS_REGION=us-east-1"]);
+    let note = "note: using the Region eu-west-1 of .samconfig-lake.toml, not us-east-1; delete the file to use another Region";
+    assert!(deployed.stderr.contains(note), "{deployed:?}");
+    project.write(".samconfig-lake.toml", "region =");
+    let damaged = project.run(&["logs", "STACK=lake"]);
+    assert!(damaged.stderr.contains("could not read the Region of the stack from .samconfig-lake.toml"), "{damaged:?}");
 }
 
 #[test]

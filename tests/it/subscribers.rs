@@ -24,6 +24,38 @@ fn warnings(moto: &Moto) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// A stack in another Region than that of the environment, in which its answers file has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_looks_for_the_stack_in_the_region_that_was_answered() {
+    let moto = Moto::start();
+    let region = aws_sdk_cloudformation::config::Region::new("eu-west-1");
+    let config = sdk_config(None).into_builder().endpoint_url(&moto.url).region(region).build();
+    let template = json!({ "Resources": { "Topic": { "Type": "AWS::SNS::Topic" } } });
+    let cloudformation = aws_sdk_cloudformation::Client::new(&config);
+    cloudformation.create_stack().stack_name("lake").template_body(template.to_string()).send().await.unwrap();
+    assert_eq!(options(&moto.url, "lake", "").unwrap(), "--region us-east-1 --guided", "the environment's Region");
+
+    let folder = tempfile::tempdir().unwrap();
+    let answers = folder.path().join(".samconfig-lake.toml");
+    let (answers, program) = (answers.to_str().unwrap(), python());
+    let in_region = |script: &[&str]| {
+        let command = [&[".deploy/in_region.py", answers, program.to_str().unwrap()], script].concat();
+        let output = self::script(&moto.url, &command);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let deployed = [".deploy/deployed.py", "lake", ""];
+    assert_eq!(in_region(&deployed), "--region us-east-1 --guided\n", "there are no answers yet");
+    // What sam saves.
+    let saved = "version = 0.1\n[default.deploy.parameters]\nstack_name = \"lake\"\nregion = \"eu-west-1\"\n[default.global.parameters]\nregion = \"eu-west-1\"\n";
+    std::fs::write(answers, saved).unwrap();
+    assert_eq!(in_region(&deployed), "--region eu-west-1\n");
+    assert_eq!(
+        in_region(&[".deploy/subscribers.py", "lake"]),
+        "warning: lake has no alarms: make deploy STACK=lake PARAMETERS='Alarms=true'\n"
+    );
+}
+
 /// The options for sam, or why it isn't called.
 fn options(url: &str, stack: &str, pipeline_dir: &str) -> Result<String, String> {
     let output = script(url, &[".deploy/deployed.py", stack, pipeline_dir]);
