@@ -41,15 +41,10 @@ impl Folder {
                 "{shown} contains a {DATABASE}, {OBJECTS} or {STREAMS} that usagectl didn't create: choose another folder with --data DIR"
             );
         }
-        let lock = File::options().create(true).truncate(false).write(true).open(path.join(LOCK));
-        let lock = lock.with_context(|| format!("open {shown}/{LOCK}"))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Folder { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
-                bail!("another usagectl is using {shown}: stop it, or choose another folder with --data DIR")
-            }
-            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {shown}/{LOCK}")),
-        }
+        let Some(lock) = lock(path)? else {
+            bail!("another usagectl is using {shown}: stop it, or choose another folder with --data DIR");
+        };
+        Ok(Folder { path: path.to_owned(), _lock: lock })
     }
 
     /// Whether a running process uses the folder at `path`.
@@ -81,6 +76,19 @@ impl Folder {
 
 fn unless_missing(deleted: io::Result<()>) -> io::Result<()> {
     deleted.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+/// Locks a folder that exists for this process; `None` if another process has locked it. The lock is released when the file is
+/// dropped or the process ends.
+pub fn lock(folder: &Path) -> anyhow::Result<Option<File>> {
+    let path = folder.join(LOCK);
+    let lock = File::options().create(true).truncate(false).write(true).open(&path);
+    let lock = lock.with_context(|| format!("open {}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", path.display())),
+    }
 }
 
 /// The file in which `usagectl local` records its mapping's filter.

@@ -2,14 +2,17 @@
 //! command that is killed continues with them, so that it makes the same batches.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use event_source_mapping::write_atomically;
 use serde::{Deserialize, Serialize};
 use stream_types::Timestamp;
+
+use crate::shell::folder;
 
 const FOLDER: &str = "backfill";
 const PROGRESS: &str = "progress.json";
@@ -33,10 +36,11 @@ pub(super) struct Progress {
     pub(super) finished: BTreeSet<String>,
 }
 
-/// The folder of one backfill.
+/// The folder of one backfill, which this process has locked.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    _lock: File,
     progress: Mutex<Progress>,
 }
 
@@ -44,11 +48,15 @@ impl Folder {
     /// The folder of the backfill that is made of these parts, such as a table, an export and a pipeline.
     ///
     /// # Errors
-    /// If it can't be created or read.
+    /// If it can't be created or read, or if another process uses it.
     pub(super) fn open(data: &Path, table: &str, made_of: Vec<String>) -> anyhow::Result<Folder> {
         let hash = blake3::hash(made_of.join("\n").as_bytes()).to_hex();
         let path = data.join(FOLDER).join(format!("{table}-{}", hash.get(..12).unwrap_or_default()));
         std::fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+        // Two scans at once would write the same files, and send items that neither of them has seen so.
+        let Some(lock) = folder::lock(&path)? else {
+            bail!("another usagectl backfill uses {}: wait until it has ended, or stop it", path.display());
+        };
         let file = path.join(PROGRESS);
         let progress = match std::fs::read_to_string(&file) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Progress { made_of, ..Progress::default() },
@@ -58,7 +66,7 @@ impl Folder {
                 serde_json::from_str(&text).with_context(start_over)?
             }
         };
-        Ok(Folder { path, progress: Mutex::new(progress) })
+        Ok(Folder { path, _lock: lock, progress: Mutex::new(progress) })
     }
 
     /// Its path.
@@ -102,8 +110,21 @@ mod tests {
         let open = |export: &str| Folder::open(data.path(), "orders", vec![export.to_owned()]).unwrap();
         let folder = open("one");
         folder.update(|progress| progress.finished.extend(["file".to_owned()])).unwrap();
+        let path = folder.path().to_owned();
+        drop(folder);
         assert!(open("one").progress().finished.contains("file"));
         assert!(open("two").progress().finished.is_empty());
-        assert_eq!(open("one").path(), folder.path());
+        assert_eq!(open("one").path(), path);
+    }
+
+    #[test]
+    fn a_folder_is_used_by_one_process_at_a_time() {
+        let data = tempfile::tempdir().unwrap();
+        let open = || Folder::open(data.path(), "orders", vec!["scan".to_owned()]);
+        let first = open().unwrap();
+        let refused = open().unwrap_err().to_string();
+        assert!(refused.starts_with("another usagectl backfill uses ") && refused.contains("/orders-"), "{refused}");
+        drop(first);
+        assert!(open().is_ok());
     }
 }

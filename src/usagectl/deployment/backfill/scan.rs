@@ -39,8 +39,9 @@ impl Scan<'_> {
 
     async fn segment(&self, segment: u32, folder: &Path) -> anyhow::Result<(PathBuf, u64)> {
         let path = folder.join(format!("scan-{segment:03}.json.gz"));
+        let part = path.with_extension("part");
         let writing = || format!("write {}", path.display());
-        let mut file = GzEncoder::new(std::fs::File::create(&path).with_context(writing)?, Compression::fast());
+        let mut file = GzEncoder::new(std::fs::File::create(&part).with_context(writing)?, Compression::fast());
         let (mut from, mut found) = (None, 0);
         loop {
             // Consistent, so that an item is never older than the stream.
@@ -62,6 +63,7 @@ impl Scan<'_> {
             }
         }
         file.finish().with_context(writing)?;
+        std::fs::rename(&part, &path).with_context(writing)?;
         Ok((path, found))
     }
 }
