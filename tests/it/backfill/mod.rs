@@ -1,6 +1,7 @@
 //! `usagectl backfill`: what existed and what changed add up to what the table has, whatever is written meanwhile and wherever
 //! the command is killed.
 
+mod again;
 mod export;
 mod formats;
 mod kills;

@@ -1,5 +1,6 @@
 //! What a backfill keeps in the data folder: the items it scanned, what the stream said, and which files are finished. A
-//! command that is killed continues with them, so that it makes the same batches.
+//! command that is killed continues with them, so that it makes the same batches. Another ledger gets the same items, also after
+//! the stream has lost what they were made of.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -32,6 +33,9 @@ pub(super) struct Progress {
     pub(super) scan_files: Vec<PathBuf>,
     /// The time of the records, in seconds since the epoch, once the stream has been read.
     pub(super) created_at: Option<i64>,
+    /// The ledger and the archive to which the finished files were sent.
+    #[serde(default)]
+    sent_to: Vec<String>,
     /// The files of which every item is written.
     pub(super) finished: BTreeSet<String>,
 }
@@ -94,6 +98,22 @@ impl Folder {
         write_atomically(&self.path.join(PROGRESS), &serde_json::to_string_pretty(&*progress)?)
     }
 
+    /// Sends to this ledger and archive from now on. Files that were sent to others are not finished. Returns whether there are any.
+    ///
+    /// # Errors
+    /// If that can't be saved.
+    pub(super) fn send_to(&self, places: Vec<String>) -> anyhow::Result<bool> {
+        let mut starts_over = false;
+        self.update(|progress| {
+            if progress.sent_to != places {
+                starts_over = !progress.finished.is_empty();
+                progress.finished.clear();
+                progress.sent_to = places;
+            }
+        })?;
+        Ok(starts_over)
+    }
+
     /// The time of the records, if it is known.
     pub(super) fn created_at(&self) -> Option<Timestamp> {
         self.progress().created_at.and_then(Timestamp::from_seconds)
@@ -126,5 +146,16 @@ mod tests {
         assert!(refused.starts_with("another usagectl backfill uses ") && refused.contains("/orders-"), "{refused}");
         drop(first);
         assert!(open().is_ok());
+    }
+
+    #[test]
+    fn what_was_sent_to_another_ledger_is_not_finished() {
+        let data = tempfile::tempdir().unwrap();
+        let folder = Folder::open(data.path(), "orders", Vec::new()).unwrap();
+        let send_to = |ledger: &str| folder.send_to(vec![ledger.to_owned()]).unwrap();
+        assert!(!send_to("ledger 1"), "nothing is finished");
+        folder.update(|progress| progress.finished.extend(["file".to_owned()])).unwrap();
+        assert!(!send_to("ledger 1") && folder.progress().finished.contains("file"));
+        assert!(send_to("ledger 2") && folder.progress().finished.is_empty());
     }
 }

@@ -91,11 +91,12 @@ measures that have `baseline = true`. Items that were written since are taken as
 before, from the stream, so that nothing counts twice and nothing is missing.
 
 It is safe to stop this at any point and to run it again: the same items make the same records, and
-finished files are skipped. Rejected items are listed, and sent again by the next run.
+finished files are skipped. Rejected items are listed, and sent again by the next run. If the ledger
+is another table now, for example after a restore, everything is sent again.
 
 Needs dynamodb:DescribeTable, DescribeStream, GetShardIterator and GetRecords of the source,
 dynamodb:Scan for --scan, s3:GetObject for an export in S3, lambda:InvokeFunction and
-GetFunctionConfiguration, and dynamodb:PutItem on the ledger.
+GetFunctionConfiguration, and dynamodb:DescribeTable and PutItem on the ledger.
 
 Exit codes:
   0  Every item is durable
@@ -122,8 +123,8 @@ impl Backfill {
         };
         let mut made_of = vec![config.pipeline.name.clone(), table.arn.clone()];
         made_of.extend(table.stream.iter().map(|stream| stream.arn.clone()));
-        made_of.extend(config.tables.iter().map(|tables| format!("{} {}", tables.usage, tables.ledger)));
-        made_of.extend(config.archive.iter().map(|place| format!("{}/{}", place.bucket, place.prefix)));
+        let count_from = config.tables.as_ref().and_then(|tables| tables.count_from);
+        made_of.extend(count_from.filter(|_| !self.archive_only).map(|from| format!("COUNT_FROM {from}")));
         match &exports {
             Some(exports) => {
                 table.check_export(exports.table_arn())?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use event_source_mapping::now;
 use event_source_mapping::sources::RemoteStream;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -164,6 +164,11 @@ impl Session<'_> {
             false => {
                 let functions = self.functions().await?;
                 self.claim(created_at).await?;
+                if self.folder.send_to(self.places().await?)? {
+                    console::note(
+                        "note: the ledger or the archive is another one than before, so everything is sent again",
+                    );
+                }
                 Some(Arc::new(functions))
             }
         };
@@ -226,6 +231,21 @@ impl Session<'_> {
         };
         let client = self.deployment.clients().dynamodb;
         claim(&client, &tables.ledger, &config.pipeline.name, &self.table.arn, cut).await
+    }
+
+    /// Where the items are sent: the archive and the ledger, which can be another table of the same name.
+    async fn places(&self) -> anyhow::Result<Vec<String>> {
+        let config = self.variables.clone().with_metrics_sink("none").config()?;
+        let archive = config.archive.iter().map(|place| format!("s3://{}/{}", place.bucket, place.prefix));
+        let mut places: Vec<String> = archive.collect();
+        if let Some(tables) = config.tables.as_ref().filter(|_| self.opens().is_ok_and(|opens| opens)) {
+            let doing = || format!("describe the table {} (dynamodb:DescribeTable)", tables.ledger);
+            let client = self.deployment.clients().dynamodb;
+            let described = client.describe_table().table_name(&tables.ledger).send().await.with_context(doing)?;
+            let id = described.table.and_then(|table| table.table_id).unwrap_or_default();
+            places.push(format!("{} {id}", tables.ledger));
+        }
+        Ok(places)
     }
 
     async fn functions(&self) -> anyhow::Result<Functions> {
