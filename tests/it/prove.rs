@@ -23,7 +23,7 @@ async fn falsify(fixture: &Fixture) {
 }
 
 /// Changes attributes of the snapshot of a window.
-async fn change(fixture: &Fixture, window: &str, attributes: &[(&str, AttributeValue)]) {
+pub(crate) async fn change(fixture: &Fixture, window: &str, attributes: &[(&str, AttributeValue)]) {
     let services = Services::start(Some(&fixture.0.path().join(".usage"))).unwrap();
     let client = services.dynamodb_client(&sdk_config(None));
     let items = client.scan().table_name("orders-usage").send().await.unwrap().items.unwrap_or_default();

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value, json};
 
 use super::apis::{api, events, id};
 use super::server::{Received, Reply, Server};
 use super::{counted, order_of};
+use crate::correct::minute_of;
 use crate::fixture::{Fixture, Run, event};
+use crate::prove::change;
 
 /// Days that are closed and recent enough for Stripe.
 fn recent(customers: usize) -> Fixture {
@@ -189,6 +192,45 @@ fn stripe_gets_one_event_of_a_customer_and_meter_in_each_window() {
             "entity 001, resource orders, amount 2: another row of this window has the same customer and event name";
         assert_eq!(run.stderr.contains(refused), target == "stripe", "{run:?}");
     }
+}
+
+/// Stripe takes an identifier once in 24 hours, and uses the event of a customer, meter, and window that it got last.
+#[tokio::test(flavor = "multi_thread")]
+async fn stripe_gets_a_value_again_that_a_repair_brings_back() {
+    static STORED: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+    let fixture = Fixture::new();
+    fixture.write_orders(|text| text.replacen("[snapshot]\n", "[snapshot]\nclosing = { grace = \"1h\" }\n", 1));
+    let second = event_source_mapping::now().unwrap().seconds() - 3 * 86_400;
+    let mut order = order_of("7", 1, "10");
+    order["dynamodb"]["ApproximateCreationDateTime"] = json!(second);
+    fixture.write("event.json", &event(&[order]));
+    assert_eq!(fixture.run(&["invoke", "event.json", "--pipeline-dir", "orders"]).code, Some(0));
+    let server = Server::start(|request, _| {
+        let events = events("stripe", request);
+        let (id, value) = (id(&events[0]), events[0]["payload[value]"].as_str().unwrap().to_owned());
+        let mut stored = STORED.lock().unwrap();
+        if stored.iter().any(|(known, _)| *known == id) {
+            let message = format!("An event already exists with identifier {id}.");
+            return Reply::status(400, &json!({ "error": { "message": message } }).to_string());
+        }
+        stored.push((id, value));
+        success("stripe")
+    });
+    let send = |expected: &str| {
+        let run = sent(&fixture, "stripe", &server, &["--pipeline-dir", "orders"]);
+        assert_eq!((run.code, &*run.stdout), (Some(0), expected), "{run:?}");
+    };
+    send("1 event sent to Stripe\n");
+    change(&fixture, "day", &[("amount", AttributeValue::N("99".to_owned()))]).await;
+    send("1 event sent to Stripe\n");
+    let day = minute_of(second)[..10].to_owned();
+    let repair = ["prove", &day, "--local", "--pipeline-dir", "orders", "--repair", "--author", "ann"];
+    let repaired = fixture.run(&repair);
+    assert!(repaired.stdout.contains("1 snapshot written again from the ledger"), "{repaired:?}");
+    send("1 event sent to Stripe\n");
+    send("0 events sent to Stripe, 1 already there\n");
+    let stored = STORED.lock().unwrap();
+    assert_eq!(stored.iter().map(|(_, value)| &**value).collect::<Vec<_>>(), ["10", "99", "10"]);
 }
 
 #[test]

@@ -61,8 +61,10 @@ fn id(head: &Head, row: &UsageRow, (name, customer): (&str, &str), identity: &Id
     let version = row.version.map(|version| version.to_string()).unwrap_or_default();
     let said = [&*version, &row.value, name, customer].into_iter().filter(|_| identity.are_replaced);
     let group = row.group.iter().map(String::as_str);
+    // Stripe would take a value that a repair brings back within a day for the first event that said it, and use the wrong one after it.
+    let restated = row.restated_at.as_deref().filter(|_| identity.are_replaced);
     let mut hasher = blake3::Hasher::new();
-    for part in parts.into_iter().chain(said).chain(group) {
+    for part in parts.into_iter().chain(said).chain(group).chain(restated) {
         hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hasher.update(part.as_bytes());
     }
@@ -164,6 +166,9 @@ pub(super) mod tests {
             (row(Some(7), "1"), "other", "cus_1"),
             (row(Some(7), "1"), "meter", "cus_2"),
         ];
+        let repaired = |at: &str| UsageRow { restated_at: Some(at.to_owned()), ..row(Some(7), "1") };
+        let repaired = ["2026-11-03T00:00:00Z", "2026-11-03T00:00:01Z"].map(|at| (repaired(at), "meter", "cus_1"));
+        let said = said.into_iter().chain(repaired).collect::<Vec<_>>();
         for (are_replaced, different) in [(true, said.len()), (false, 1)] {
             let identity = Identity { source: "stack", are_replaced };
             let ids = said.iter().map(|(row, name, customer)| id(&head(), row, (name, customer), &identity));
