@@ -210,9 +210,10 @@ impl<'s> Lane<'s> {
         let verdict = verdict(&result, batch, &mapping.settings);
         batch.invocations = batch.invocations.saturating_add(u32::from(verdict != Verdict::NotInvoked));
         mapping.meter.add(|counts| match verdict {
-            Verdict::Success => {}
+            Verdict::Success => counts.successes += 1,
             Verdict::NotInvoked => counts.not_invoked += 1,
             Verdict::Partial(_) => {
+                counts.successes += 1;
                 counts.partial_failures += 1;
                 counts.failed_invoke_event_count += as_u64(batch.records.len());
             }

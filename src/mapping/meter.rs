@@ -31,6 +31,8 @@ pub struct Counts {
     pub discarded_without_destination: u64,
     /// Invocations, whether or not the function ran.
     pub invocations: u64,
+    /// Invocations after which all or some of the records were settled.
+    pub successes: u64,
     /// Invocations that failed as a whole.
     pub errors: u64,
     /// Invocations after which the function reported some records as failed.

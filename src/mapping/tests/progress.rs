@@ -164,3 +164,28 @@ async fn causes_that_always_differ_are_counted_together() {
     assert!(counts.failures_by_cause.len() == 33, "{counts:#?}");
     assert!(counts.failures_by_cause["other causes"] > 10, "{counts:#?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_is_a_success_once_it_has_settled_records() {
+    // Two records: neither, only the first, or both are settled.
+    let rules: [(fn(&[u64], usize) -> InvocationResult, u64); 3] = [
+        (|items, number| fails_on(1)(items, number), 0),
+        (|items, number| reports(2)(items, number), 1),
+        (|_, _| success(), 1),
+    ];
+    for (rule, successes) in rules {
+        let mut fixture = Fixture::new(rule).records(2);
+        Arc::get_mut(&mut fixture.function).unwrap().duration = Duration::from_secs(30);
+        let mapping = fixture.mapping();
+        let meter = Arc::clone(&mapping.meter);
+        let (stop, stopped) = watch::channel(false);
+        let running = tokio::spawn(mapping.run(stopped));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let started = meter.counts();
+        assert_eq!((started.invocations, started.successes, started.errors), (1, 0, 0), "it is still running");
+        stop.send_replace(true);
+        running.await.unwrap().unwrap();
+        let ended = meter.counts();
+        assert_eq!((ended.invocations, ended.successes), (1, successes));
+    }
+}
