@@ -1,7 +1,8 @@
 //! What a rebuild keeps in the data folder while it runs: the finished parts of the scan, and how many targets are done. One that is
-//! stopped continues with them. Repeating a part or a target does no harm.
+//! stopped continues with them within a day. Repeating a part or a target does no harm.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use event_source_mapping::write_atomically;
@@ -9,30 +10,45 @@ use serde::de::DeserializeOwned;
 
 use super::open::Table;
 use super::scan::{Size, TargetName, Targets};
+use crate::shell::console;
 
 const FOLDER: &str = "indicators";
 const DONE: &str = "done.json";
+/// What was found and done before can be wrong by now, for example if another pipeline was deployed in between.
+const RESUMABLE: Duration = Duration::from_secs(24 * 3_600);
 
 /// The folder of one rebuild.
 #[derive(Debug)]
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    /// The folder of the rebuild of these indicators in this table.
+    /// The folder of the rebuild of these indicators in this table. One that was stopped long ago starts over.
     ///
     /// # Errors
-    /// If it can't be created.
+    /// If it can't be created, or emptied.
     pub(super) fn open(data: &Path, table: &Table) -> anyhow::Result<Folder> {
         let indicators: Vec<_> = table.indicators().collect();
         let made_of = format!("{:?} {indicators:?}", table.description.table_arn());
         let hash = blake3::hash(made_of.as_bytes()).to_hex();
         let path = data.join(FOLDER).join(format!("{}-{}", table.name, hash.get(..12).unwrap_or_default()));
-        Folder::at(path)
+        let (folder, starts_over) = Folder::at(path, SystemTime::now())?;
+        if starts_over {
+            let name = &table.name;
+            console::note(&format!("note: the last rebuild of {name} was stopped more than a day ago: starting over"));
+        }
+        Ok(folder)
     }
 
-    fn at(path: PathBuf) -> anyhow::Result<Folder> {
+    /// The folder, and whether it had a rebuild that was stopped too long ago.
+    fn at(path: PathBuf, now: SystemTime) -> anyhow::Result<(Folder, bool)> {
+        // Each file that is written changes the time of the folder, so this is when the rebuild last did something.
+        let last = std::fs::metadata(&path).and_then(|folder| folder.modified()).ok();
+        let is_old = last.is_some_and(|last| now.duration_since(last).is_ok_and(|age| age > RESUMABLE));
+        if is_old {
+            std::fs::remove_dir_all(&path).with_context(|| format!("delete {}", path.display()))?;
+        }
         std::fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
-        Ok(Folder(path))
+        Ok((Folder(path), is_old))
     }
 
     /// What a part of the scan found, if it is finished.
@@ -101,14 +117,34 @@ mod tests {
     #[test]
     fn a_rebuild_that_was_stopped_finds_its_parts_again() {
         let data = tempfile::tempdir().unwrap();
-        let open = || Folder::at(data.path().join("orders")).unwrap();
-        let key = vec![("pk".to_owned(), "GROUP#7".to_owned())];
-        let found = Targets::from([((1, key), Size { items: 3, bytes: 500, exists: true })]);
+        let open = || Folder::at(data.path().join("orders"), SystemTime::now()).unwrap().0;
+        let found = found();
         open().finish_segment(4, &found).unwrap();
         open().set_done(7).unwrap();
         assert_eq!((open().segment(4).unwrap(), open().segment(5).unwrap()), (Some(found), None));
         assert_eq!(open().done().unwrap(), 7);
         open().delete().unwrap();
         assert_eq!((open().segment(4).unwrap(), open().done().unwrap()), (None, 0));
+    }
+
+    #[test]
+    fn a_rebuild_that_was_stopped_more_than_a_day_ago_starts_over() {
+        let data = tempfile::tempdir().unwrap();
+        let at = |hours: u64| {
+            let now = SystemTime::now() + Duration::from_secs(hours * 3_600);
+            Folder::at(data.path().join("orders"), now).unwrap()
+        };
+        let (folder, _) = at(0);
+        folder.finish_segment(4, &found()).unwrap();
+        folder.set_done(7).unwrap();
+        let (folder, starts_over) = at(23);
+        assert_eq!((folder.done().unwrap(), starts_over), (7, false));
+        let (folder, starts_over) = at(25);
+        assert_eq!((folder.segment(4).unwrap(), folder.done().unwrap(), starts_over), (None, 0, true));
+    }
+
+    fn found() -> Targets {
+        let key = vec![("pk".to_owned(), "GROUP#7".to_owned())];
+        Targets::from([((1, key), Size { items: 3, bytes: 500, exists: true })])
     }
 }

@@ -43,9 +43,9 @@ Deploy the pipeline with the indicator first, so that changes from then on are f
 then. It is safe while the function runs, because both write in the same way: nothing older ever
 replaces anything newer. Targets that already have what their items give are read but not written.
 
-It is safe to stop this at any point and to run it again: it continues where it was. It uses a share
-of the capacity that the table has: what is provisioned, the maximum of an on-demand table, or its
-warm throughput.
+It is safe to stop this at any point and to run it again: it continues where it was, or starts over
+if it was stopped more than a day ago. It uses a share of the capacity that the table has: what is
+provisioned, the maximum of an on-demand table, or its warm throughput.
 
 An indicator that reads what another one writes is recomputed after that one.
 
