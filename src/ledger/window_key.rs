@@ -78,10 +78,10 @@ impl Level {
 
     /// Whether a window of this level may be summed from the states of `child`.
     fn sums(self, child: Level, windows: &[Window]) -> bool {
-        // The states of minutes, hours and days are kept for the hour, day and month whether it is counted or not.
+        // The states of minutes, hours, days and months are kept for the hour, day, month and total whether it is counted or not. A
+        // total that is counted again lists the months that it had.
         let may_be_counted = match self {
             Level::Week => windows.contains(&Window::Week),
-            Level::Total => windows.contains(&Window::Total),
             _ => true,
         };
         self.is_sum_of(child) && may_be_counted
@@ -221,7 +221,7 @@ impl WindowKey {
     }
 
     /// When the state of this window may expire, in seconds since the epoch: what is summed from it may be summed again until
-    /// then. The total never ends. `keep_days` includes the days by which an attribute may be late that decides the window.
+    /// then. The total never ends, so neither it nor a month expires. `keep_days` includes the days by which an attribute may be late that decides the window.
     pub fn expires_at(self, windows: &[Window], keep_days: i64) -> Option<i64> {
         let above = Level::ALL.into_iter().filter(|level| level.sums(self.level, windows));
         let needed: Vec<WindowKey> =

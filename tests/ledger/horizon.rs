@@ -2,23 +2,13 @@
 
 use usage_aggregator::window::Window;
 
-use crate::place::{MINUTE, Place};
+use crate::place::Place;
 
 const HOUR: i64 = 60;
 const DAY: i64 = 24 * HOUR;
-/// In minutes after [`MINUTE`]: on the first day of December, which has 31 days.
+/// In minutes after [`MINUTE`](crate::place::MINUTE): on the first day of December, which has 31 days.
 const RAISED: i64 = 3 * DAY;
 const NEW_HORIZON: i64 = 90;
-
-/// Deletes what has expired in the ledger so many minutes after [`MINUTE`].
-fn expire(place: &Place, now: i64) {
-    for item in place.items("ledger") {
-        let expires_at: i64 = item["expires_at"].as_n().unwrap().parse().unwrap();
-        if expires_at < MINUTE + 60 * now {
-            place.delete("ledger", item["pk"].as_s().unwrap(), item["sk"].as_s().unwrap());
-        }
-    }
-}
 
 /// Counts two records, one after the other, so that their states have two versions.
 async fn count(place: &Place, first: u64, minute: i64) {
@@ -48,11 +38,11 @@ async fn a_horizon_that_is_raised_too_early_accepts_records_that_can_not_be_fold
     let place = raised().await;
     count(&place, 5, RAISED + DAY).await;
     count(&place, 7, RAISED - 10 * DAY).await;
-    expire(&place, RAISED + 49 * DAY);
+    place.expire(RAISED + 49 * DAY);
     assert!(!counts(&place, 9, RAISED - 11 * DAY).await);
-    // The new horizon later, if nothing was counted in the rest of the month: the month is gone, and its snapshot isn't.
+    // The new horizon later, if nothing was counted in the rest of the month: the day is gone, and the month lists it.
     let place = raised().await;
-    expire(&place, RAISED + NEW_HORIZON * DAY);
+    place.expire(RAISED + NEW_HORIZON * DAY);
     assert!(!counts(&place, 5, RAISED + HOUR).await);
 }
 
@@ -67,7 +57,7 @@ async fn a_horizon_that_is_raised_as_documented_accepts_records_that_count() {
             count(&place, 7, RAISED + 32 * DAY - 5).await;
         }
         let now = RAISED + (NEW_HORIZON + 32) * DAY;
-        expire(&place, now);
+        place.expire(now);
         for (number, minute) in [(9, now - NEW_HORIZON * DAY), (10, RAISED + 50 * DAY), (11, now)] {
             assert!(counts(&place, number, minute).await, "record {number}");
         }

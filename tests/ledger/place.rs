@@ -245,6 +245,17 @@ impl Place {
         self.database.delete_item(serde_json::from_value(request).unwrap()).unwrap();
     }
 
+    /// Deletes what has expired in the ledger so many minutes after [`MINUTE`].
+    pub fn expire(&self, minutes: i64) {
+        let now = MINUTE + 60 * minutes;
+        for item in self.items("ledger") {
+            let expires_at = item.get("expires_at").map(|at| at.as_n().unwrap().parse::<i64>().unwrap());
+            if expires_at.is_some_and(|at| at < now) {
+                self.delete("ledger", &text(&item, "pk"), &text(&item, "sk"));
+            }
+        }
+    }
+
     /// The state of a window.
     pub fn state(&self, window: &str) -> Item {
         let is_it = |item: &Item| {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use usage_aggregator::fold::{Depth, Mode, Swept};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::{Window, Zone};
@@ -68,6 +69,10 @@ async fn a_total_sums_all_months_and_never_expires() {
 async fn a_total_that_is_added_later_keeps_the_months_that_it_sums() {
     let mut place = Place::with_windows(&[Window::Month]);
     place.fold(&place.append(&[(1, "a", 0, 100)], 1).await).await;
+    // As a release did in which months expired without a total.
+    let mut november = place.state("2026-11");
+    november.insert("expires_at".to_owned(), AttributeValue::N((MINUTE + 28 * 86_400).to_string()));
+    place.folder.usage.client.put_item().table_name("ledger").set_item(Some(november)).send().await.unwrap();
     assert!(expiry(&place, "2026-11/").is_some());
     place.count(&[Window::Month, Window::Total]);
     // Only December is folded, but the total has both months.
@@ -75,6 +80,23 @@ async fn a_total_that_is_added_later_keeps_the_months_that_it_sums() {
     assert_eq!(counted(&place)[&key("total", "2000-01-01T00:00:00Z")], (2, 120));
     assert_eq!((expiry(&place, "2026-11/"), expiry(&place, "2026-12/")), (None, None));
     assert_eq!(place.states()[&("s#orders#".to_owned(), "2026-11/".to_owned())], 1, "it is the same version");
+}
+
+/// The total lists every month that it was summed from. While it isn't counted, nothing extends them.
+#[tokio::test(start_paused = true)]
+async fn regression_a_total_that_is_removed_and_added_again_has_the_months_in_between() {
+    let both = [Window::Month, Window::Total];
+    let mut place = Place::with_windows(&both);
+    let total = key("total", "2000-01-01T00:00:00Z");
+    place.fold(&place.append(&[(1, "a", 0, 100)], 1).await).await;
+    assert_eq!(counted(&place)[&total], (1, 100));
+    place.count(&[Window::Month]);
+    place.fold(&place.append(&[(2, "a", 1, 20)], 1).await).await;
+    place.expire(3 * 365 * DAY);
+    place.count(&both);
+    let notices = place.append(&[(3, "a", DECEMBER, 3)], 1).await;
+    assert_eq!(place.fold(&notices).await.settled, notices.len());
+    assert_eq!(counted(&place)[&total], (3, 123));
 }
 
 #[tokio::test(start_paused = true)]

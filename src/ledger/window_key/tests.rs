@@ -67,7 +67,7 @@ fn a_state_outlives_what_may_be_summed_from_it() {
     assert_eq!(usual("2026-02-28T23:59"), end("2026-03-01T00:00:00Z"), "the end of its hour");
     assert_eq!(usual("2026-02-28T22"), end("2026-03-01T00:00:00Z"), "the end of its day");
     assert_eq!(usual("2026-02-03"), end("2026-03-01T00:00:00Z"), "the end of its month");
-    assert_eq!(usual("2026-02"), end("2026-03-01T00:00:00Z"), "its own end");
+    assert_eq!((usual("2026-02"), usual("total")), (None, None), "a total may be added at any time, and never ends");
     let with_week = |text: &str| of(&[Window::Week], text);
     assert_eq!(with_week("2026-02-03"), end("2026-03-01T00:00:00Z"), "the end of its month");
     assert_eq!(with_week("2026-03-30"), end("2026-04-06T00:00:00Z"), "the end of its week");
@@ -75,4 +75,5 @@ fn a_state_outlives_what_may_be_summed_from_it() {
     let with_total = |text: &str| of(&[Window::Total], text);
     assert_eq!(with_total("2026-02-03"), end("2026-03-01T00:00:00Z"), "the end of its month");
     assert_eq!((with_total("2026-02"), with_total("total")), (None, None), "the total never ends");
+    assert_eq!(with_week("2026-02"), None);
 }
