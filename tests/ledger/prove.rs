@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use usage_aggregator::fold::{Proven, Wrong};
-use usage_aggregator::ledger::{Level, WindowKey};
+use usage_aggregator::ledger::{Aggregate, Level, PageKind, WindowKey, pages};
 use usage_aggregator::time::Timestamp;
+use usage_aggregator::usage::{Addition, Cell, CounterKey, Effect, Group};
 use usage_aggregator::window::Zone;
 
-use crate::place::{MINUTE, Place};
+use crate::place::{MINUTE, Place, id, minute_of};
 
 fn hour(text: &str) -> WindowKey {
     WindowKey::parse(text, Zone::UTC).unwrap()
@@ -109,6 +110,33 @@ async fn pages_that_are_gone_or_were_never_folded_are_found() {
     let expected =
         [("2026-11-28T08:58".to_owned(), Wrong::PageGone), ("2026-11-28T08:59".to_owned(), Wrong::PageNotFolded)];
     assert_eq!(differences(&place).await, expected);
+}
+
+/// Each state has the greater limit of both, though the pages of one group have only the smaller one.
+#[tokio::test(start_paused = true)]
+async fn regression_two_limits_of_a_distinct_measure_are_no_difference() {
+    let place = Place::new();
+    let mut notices = Vec::new();
+    // Both count four values: above the limit of the first generation, and below that of the second.
+    for (generation, exact, entity) in [(1, 2, "a"), (2, 5, "b")] {
+        let aggregate = Aggregate::Distinct { exact };
+        let effect = |number: u64| Effect {
+            record: 0,
+            id: id(generation * 10 + number),
+            amounts: vec![Addition { measure: "users".into(), aggregate, cell: Cell::Hash(number << 60) }],
+        };
+        let group = Group {
+            key: CounterKey(vec![entity.to_owned(), "orders".to_owned()]),
+            segment: minute_of(0),
+            event_hour: None,
+            effects: (1..=4).map(effect).collect(),
+        };
+        for page in pages(&[group], generation, 8) {
+            notices.push(place.put(&page, &PageKind::Usage).await);
+        }
+    }
+    assert_eq!(place.fold(&notices).await.settled, notices.len());
+    assert_eq!(differences(&place).await, []);
 }
 
 #[tokio::test(start_paused = true)]
