@@ -66,6 +66,11 @@ impl NewVersion<'_> {
         self.snapshot.alerts.iter().filter(|alert| Some(alert.window) == self.window)
     }
 
+    /// Whether an alert with this rule is for the group. Alerts of two counters may have equal rules, and other values of `rearm`.
+    fn has_alert_for(&self, rule: &Rule, key: &GroupKey) -> bool {
+        self.alerts().any(|alert| alert.rule == *rule && is_for(alert, key))
+    }
+
     /// Whether it changes a value to one that is known.
     pub(super) fn changes(&self, alert: &Alert, key: &GroupKey) -> bool {
         let now = self.value(self.new, alert, key);
@@ -131,7 +136,9 @@ impl Watches {
             true => limit.checked_mul(alert.rearm).is_ok_and(|least| now.is_none_or(|now| now < least)),
             false => limit.checked_mul(alert.rule.at).is_ok_and(|least| now.is_some_and(|now| now >= least)),
         };
-        if !crosses || !is_above && !is_for(alert, key) {
+        // What is above falls back by another counter's alert only if no alert with this rule is for the group any more.
+        let is_own = || is_for(alert, key) || is_above && !version.has_alert_for(&alert.rule, key);
+        if !crosses || !is_own() {
             return;
         }
         let rules = self.0.entry(key.clone()).or_default();

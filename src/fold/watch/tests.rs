@@ -38,7 +38,11 @@ measure = [{ name = "requests", kind = "count" }]
 "##;
 
 fn snapshot() -> Snapshot {
-    let files = [("pipeline.toml".to_owned(), PIPELINE.to_owned())].into();
+    parsed(PIPELINE)
+}
+
+fn parsed(pipeline: &str) -> Snapshot {
+    let files = [("pipeline.toml".to_owned(), pipeline.to_owned())].into();
     let pipeline = Pipeline::parse(&Folder { name: "api".to_owned(), files });
     pipeline.unwrap_or_else(|mistakes| panic!("{mistakes}")).snapshot.unwrap()
 }
@@ -115,6 +119,36 @@ fn groups_of_other_counters_and_other_windows_are_left_alone() {
     for window in [None, Some(Window::Hour)] {
         let version = NewVersion { snapshot: &snapshot, window, version: 1, old: &old, new: &new };
         assert!(next(&Watches::default(), &version).is_empty(), "{window:?}");
+    }
+}
+
+/// A rule is what is measured, where, and at which limit. Both counters have the same one.
+#[test]
+fn regression_the_rearm_of_another_counter_with_the_same_rule_does_not_count() {
+    let counter = |resource: &str, rearm: &str| {
+        format!(
+            r#"
+[[record.counter]]
+entity = "{{tenant}}"
+resource = "{resource}"
+measure = [{{ name = "requests", kind = "count" }}]
+alert = [{{ measure = "requests", window = "month", limit = 100, rearm = {rearm} }}]
+"#
+        )
+    };
+    let (head, _) = PIPELINE.split_once("[[record.counter]]").unwrap();
+    for counters in [[("requests", "0.5"), ("other", "0.95")], [("other", "0.95"), ("requests", "0.5")]] {
+        let counters = counters.map(|(resource, rearm)| counter(resource, rearm)).concat();
+        let snapshot = parsed(&format!("{head}{counters}"));
+        let (mut watches, mut old) = (Watches::default(), Totals::default());
+        for (version, requests) in (1..).zip([100, 90, 100]) {
+            let new = totals("requests", requests, None);
+            let window = Some(Window::Month);
+            let version = NewVersion { snapshot: &snapshot, window, version, old: &old, new: &new };
+            watches = next(&watches, &version);
+            old = new;
+        }
+        assert_eq!(of(&watches, "requests"), expected(&[("requests 1", 1, 1)]), "{counters}");
     }
 }
 
