@@ -209,9 +209,17 @@ fn is_refused(error: &UpdateItemError) -> bool {
     matches!(error, UpdateItemError::ConditionalCheckFailedException(_))
 }
 
-/// Whether DynamoDB refuses a key, the name of an entry, or an item for its size, which is the fault of the items.
-fn is_too_large(message: &str) -> bool {
-    ["size", "too large"].iter().any(|part| message.contains(part))
+/// What DynamoDB says if a partition key, a sort key, or an item is too large, which is the fault of the items. Its other messages may
+/// contain these words, too, for example in the name of an index.
+const TOO_LARGE: [&str; 4] = [
+    "Size of hashkey has exceeded the maximum size limit",
+    "Aggregated size of all range keys has exceeded the size limit",
+    "Item size has exceeded the maximum allowed size",
+    "Item size to update has exceeded the maximum allowed size",
+];
+
+fn is_too_large(code: &str, message: &str) -> bool {
+    code == "ItemCollectionSizeLimitExceededException" || TOO_LARGE.iter().any(|phrase| message.contains(phrase))
 }
 
 /// The function builds these requests from the pipeline, so one that DynamoDB refuses is a mistake in the pipeline, unless it is
@@ -221,17 +229,19 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug + 'static,
 {
-    let message = match error {
-        SdkError::ServiceError(error) => error.err().message().unwrap_or_default(),
-        _ => "",
+    let metadata = match error {
+        SdkError::ServiceError(error) => Some(error.err()),
+        _ => None,
     };
+    let code = metadata.and_then(ProvideErrorMetadata::code).unwrap_or_default();
+    let message = metadata.and_then(ProvideErrorMetadata::message).unwrap_or_default();
     let remedy = if is_key_mismatch(message) {
         "the table has different keys; correct `target` of the indicator"
     } else {
         "DynamoDB refused the request; check `target`, `query`, and `index` of the indicator"
     };
     match Error::from_sdk(doing, error) {
-        error if is_too_large(message) => error,
+        error if is_too_large(code, message) => error,
         error if error.kind == ErrorKind::Poison || is_key_mismatch(message) => {
             Error::config(format!("{doing}: {remedy} \"{}\" against the keys of the table", indicator.name))
         }

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::emulators::{Fault, FaultPlan, in_process};
 use serde_json::{Value, json};
 use usage_aggregator::config::Config;
+use usage_aggregator::error::{Error, ErrorKind};
 use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::outcome::BatchOutcome;
 use usage_aggregator::time::Timestamp;
@@ -132,10 +133,14 @@ fn attribute(value: &Value) -> AttributeValue {
 }
 
 pub async fn deliver(function: &Handler, event: &Value) -> BatchOutcome {
+    tried(function, event).await.unwrap()
+}
+
+async fn tried(function: &Handler, event: &Value) -> Result<BatchOutcome, Error> {
     let deadline = Some(tokio::time::Instant::now() + Duration::from_secs(20));
     let now = Timestamp::from_seconds(MINUTE + 10).unwrap();
     let invocation = Invocation { request_id: "test".to_owned(), now, deadline };
-    function.append(event.to_string().as_bytes(), &invocation).await.unwrap()
+    function.append(event.to_string().as_bytes(), &invocation).await
 }
 
 /// The sequence number that the response names.
@@ -303,6 +308,21 @@ async fn regression_a_key_that_only_dynamodb_finds_too_long_is_quarantined_too()
     let records = json!({ "Records": [record(0, &images[0])] });
     let outcome = deliver(&shop.function_with(config), &records).await;
     assert_eq!((codes(&outcome), outcome.durable), (vec![("100", "refused")], 1));
+}
+
+/// DynamoDB's message names the index. What it says of an item that is too large has the same words.
+#[tokio::test(start_paused = true)]
+async fn regression_an_index_that_the_table_lacks_is_a_mistake_in_the_pipeline_whatever_its_name() {
+    for index in ["by-x", "by-size", "too large"] {
+        let shop = Shop::new().await;
+        shop.put(&json!({ "pk": { "S": "GROUP#g" }, "sk": { "S": "FINDING#f" } })).await;
+        let mut config = config("findings", QUARANTINE);
+        config.pipeline.indicators[0].query.index = Some(index.to_owned());
+        let records = json!({ "Records": [record(0, &vulnerability(0, "f", "g", "OPEN"))] });
+        let error = tried(&shop.function_with(config), &records).await.unwrap_err();
+        assert_eq!((error.kind, shop.documents().len()), (ErrorKind::Config, 0), "{index}: {error}");
+        assert!(error.message.contains("check `target`, `query`, and `index` of the indicator"), "{index}: {error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
