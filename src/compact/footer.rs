@@ -19,6 +19,9 @@ const END_BYTES: usize = 8;
 /// Ids that are read at once.
 const BATCH: usize = 10_000;
 
+/// What is wrong with a file if [`thrift::has_whole_pages`] isn't true of a column.
+pub(crate) const DAMAGED_PAGE: &str = "the header of a page is damaged";
+
 /// What the footer of a Parquet file says.
 #[derive(Debug)]
 pub(crate) struct Footer {
@@ -80,6 +83,9 @@ impl Footer {
 
     /// The record ids, from the bytes of [`Footer::id_ranges`].
     pub(crate) fn ids(&self, parts: Vec<Bytes>) -> Result<HashSet<Id>, String> {
+        if !parts.iter().all(|part| thrift::has_whole_pages(part)) {
+            return Err(DAMAGED_PAGE.to_owned());
+        }
         let starts = self.id_ranges().into_iter().map(|range| range.start);
         let parts = Arc::new(Parts(starts.zip(parts).collect()));
         let mut ids = HashSet::new();
@@ -181,5 +187,23 @@ mod tests {
     fn regression_a_column_at_a_negative_offset_is_an_error() {
         let file = include_bytes!("../../tests/fuzz/corpus/parquet_ids/negative-offset");
         refused(file, "its footer has a column at a negative offset");
+    }
+
+    #[test]
+    fn regression_a_page_header_that_states_billions_of_elements_is_an_error() {
+        let ids = |file: &[u8]| {
+            let footer = Footer::read(file).unwrap();
+            let part = |range: Range<u64>| Bytes::copy_from_slice(&file[range.start as usize..range.end as usize]);
+            footer.ids(footer.id_ranges().into_iter().map(part).collect()).map(|ids| ids.len())
+        };
+        let mut file = include_bytes!("../../tests/fuzz/corpus/parquet_ids/d-0").to_vec();
+        assert!(ids(&file).is_ok_and(|ids| ids > 0));
+        let start = Footer::read(&file).unwrap().id_ranges()[0].start as usize;
+        // A field that the library doesn't know: a list of six lists that have two billion booleans each.
+        let header = [&[0x99, 0x69][..], &[0xF1, 0xFF, 0xFF, 0xFF, 0xFF, 0x07].repeat(6)].concat();
+        file[start..start + header.len()].copy_from_slice(&header);
+        assert_eq!(ids(&file), Err(DAMAGED_PAGE.to_owned()));
+        let rows = crate::CompactedFile::open(file.into()).unwrap();
+        assert_eq!(rows.rows().map(drop), Err(DAMAGED_PAGE.to_owned()));
     }
 }

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 
-use crate::footer::{check_ranges, whole_footer};
+use crate::footer::{DAMAGED_PAGE, check_ranges, whole_footer};
+use crate::thrift;
 use crate::write::{AVRO_SCHEMA, EFFECTIVE_KEY};
 
 /// Whether `file` is a Parquet file, by its first bytes.
@@ -19,6 +20,7 @@ pub fn is_parquet(file: &[u8]) -> bool {
 
 /// The rows of a compacted unit.
 pub struct CompactedFile {
+    file: Bytes,
     reader: SerializedFileReader<Bytes>,
     schema: Schema,
     effective: i64,
@@ -31,7 +33,7 @@ impl CompactedFile {
     /// If it isn't a Parquet file, or was not written by usage-compact.
     pub fn open(file: Bytes) -> Result<CompactedFile, String> {
         whole_footer(&file)?;
-        let reader = SerializedFileReader::new(file).map_err(|error| error.to_string())?;
+        let reader = SerializedFileReader::new(file.clone()).map_err(|error| error.to_string())?;
         check_ranges(reader.metadata())?;
         let entries = reader.metadata().file_metadata().key_value_metadata();
         let value = |key: &str| entries?.iter().find(|entry| entry.key == key)?.value.clone();
@@ -40,7 +42,7 @@ impl CompactedFile {
         };
         let schema = Schema::parse_str(&schema).map_err(|error| error.to_string())?;
         let effective = effective.parse().map_err(|_| format!("{EFFECTIVE_KEY} is {effective:?}"))?;
-        Ok(CompactedFile { reader, schema, effective })
+        Ok(CompactedFile { file, reader, schema, effective })
     }
 
     /// The schema of the rows.
@@ -58,12 +60,26 @@ impl CompactedFile {
     /// # Errors
     /// If the file is damaged.
     pub fn rows(&self) -> Result<impl Iterator<Item = Result<Avro, String>>, String> {
+        if !self.has_whole_pages() {
+            return Err(DAMAGED_PAGE.to_owned());
+        }
         let resolved = ResolvedSchema::new(&self.schema).map_err(|error| error.to_string())?;
         let rows = self.reader.get_row_iter(None).map_err(|error| error.to_string())?;
         Ok(rows.map(move |row| {
             let row = row.map_err(|error| error.to_string())?;
             record(row, &self.schema, resolved.get_names())
         }))
+    }
+
+    /// Whether the library can read the headers of all pages.
+    fn has_whole_pages(&self) -> bool {
+        let columns = self.reader.metadata().row_groups().iter().flat_map(|group| group.columns());
+        let mut ranges = columns.map(|column| column.byte_range());
+        ranges.all(|(start, length)| {
+            let [start, end] = [start, start.saturating_add(length)].map(usize::try_from);
+            let (Ok(start), Ok(end)) = (start, end) else { return false };
+            self.file.get(start..end).is_some_and(thrift::has_whole_pages)
+        })
     }
 }
 
