@@ -191,14 +191,15 @@ mod tests {
 
     #[test]
     fn regression_a_page_header_that_states_billions_of_elements_is_an_error() {
+        let at = |byte: u64| usize::try_from(byte).unwrap();
         let ids = |file: &[u8]| {
             let footer = Footer::read(file).unwrap();
-            let part = |range: Range<u64>| Bytes::copy_from_slice(&file[range.start as usize..range.end as usize]);
+            let part = |range: Range<u64>| Bytes::copy_from_slice(&file[at(range.start)..at(range.end)]);
             footer.ids(footer.id_ranges().into_iter().map(part).collect()).map(|ids| ids.len())
         };
         let mut file = include_bytes!("../../tests/fuzz/corpus/parquet_ids/d-0").to_vec();
         assert!(ids(&file).is_ok_and(|ids| ids > 0));
-        let start = Footer::read(&file).unwrap().id_ranges()[0].start as usize;
+        let start = at(Footer::read(&file).unwrap().id_ranges()[0].start);
         // A field that the library doesn't know: a list of six lists that have two billion booleans each.
         let header = [&[0x99, 0x69][..], &[0xF1, 0xFF, 0xFF, 0xFF, 0xFF, 0x07].repeat(6)].concat();
         file[start..start + header.len()].copy_from_slice(&header);

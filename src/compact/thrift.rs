@@ -45,7 +45,7 @@ impl Walk<'_> {
             }
         }
         // A number that isn't negative is written as twice as much.
-        if size % 2 == 0 { self.skip(usize::try_from(size / 2).ok()?) } else { None }
+        if size.is_multiple_of(2) { self.skip(usize::try_from(size / 2).ok()?) } else { None }
     }
 
     fn structure(&mut self, depth: u8) -> Option<()> {
