@@ -17,8 +17,8 @@ use super::engine::{Fold, Mode};
 use super::parent::children;
 use super::piece::{pieces, sum};
 use super::publish::Stored;
+use super::republish::wait;
 use super::state::Leaves;
-use super::sweep::compared_with;
 use super::tasks::{Task, states_above, windows_above};
 use super::value::Value;
 use super::{Folder, Totals, Windows};
@@ -106,8 +106,7 @@ impl Folder {
         if first.differences.is_empty() || patience.is_zero() {
             return Ok(first);
         }
-        let left = deadline.map_or(patience, |deadline| deadline.saturating_duration_since(Instant::now()) / 2);
-        tokio::time::sleep(patience.min(left)).await;
+        wait(patience, deadline).await;
         let mut second = self.prove_once(snapshot, hour, now, deadline).await?;
         second.differences.retain(|difference| first.differences.contains(difference));
         Ok(second)
@@ -138,7 +137,9 @@ impl Folder {
             proven.add(fold.prove_minute(minute, &state).await?);
         }
         let last = WindowKey::minute(Segment::at(hour.end() - 60), hour.zone());
-        let ends = |window: &WindowKey| compared_with(*window, last).end() == hour.end();
+        // The total never ends, so it is proven each day.
+        let day = last.within(Level::Day).end();
+        let ends = |own: &WindowKey| hour.end() == if own.level == Level::Total { day } else { own.end() };
         let has_ended = |window: &WindowKey| window.level == Level::Piece || window.end() <= hour.end();
         let own = states_above(snapshot, last, &BTreeSet::new()).into_iter().filter(ends);
         let others = about.iter().flat_map(|piece| states_above(snapshot, *piece, &about)).filter(has_ended);

@@ -2,12 +2,14 @@
 //! what is gone. Nothing that a fold does makes one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::engine::Mode;
 use super::parent::{Versions, children, has, leaf, versions};
 use super::piece::pieces;
+use super::republish::Outdated;
 use super::state::{Leaves, leaves};
 use super::sweep::Swept;
 use super::tasks::{states_above, windows_above};
@@ -59,10 +61,12 @@ impl Folder {
         let fold = self.fold_with(snapshot, Mode::Usual, deadline);
         let origins = pieces.into_iter().chain([window]);
         let above: BTreeSet<WindowKey> = origins.flat_map(|origin| windows_above(snapshot, origin)).collect();
+        let mut outdated = Outdated::default();
         for window in above {
             let leaves = fold.fold_parent(window, &Versions::new()).await?;
-            swept.add_window(self.compare(snapshot, window, leaves, |_| true, now, deadline).await?);
+            outdated.add(self.outdated(snapshot, window, leaves, |_| true, now, deadline).await?);
         }
+        swept.add_window(self.update(snapshot, outdated, Duration::ZERO, deadline).await?);
         Ok(swept)
     }
 

@@ -3,17 +3,18 @@
 //! total are compared with the last minute of each day.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::engine::{Fold, Mode};
 use super::parent::children;
 use super::piece::{lists as lists_part, origins, pieces as pieces_of};
-use super::publish::{Condition, Published, Stored};
+use super::republish::{Outdated, Republished, wait};
 use super::state::{Leaves, leaves};
-use super::tasks::{Task, states_above, windows_above};
-use super::{Folder, Notice, Versions, Windows};
-use crate::error::{Error, ErrorKind};
+use super::tasks::{states_above, windows_above};
+use super::{Folder, Notice, Versions};
+use crate::error::Error;
 use crate::ledger::{GroupKey, Level, PageRef, WindowKey, is_expiring};
 use crate::pipeline::Snapshot;
 use crate::time::Timestamp;
@@ -26,15 +27,6 @@ pub struct Swept {
     pub pages: usize,
     /// The snapshots that were wrong and have been written. Should be zero.
     pub repaired: usize,
-    /// The snapshots that are wrong and stay so, because DynamoDB refuses them, with the reason.
-    pub refused: BTreeMap<SnapshotItem, String>,
-}
-
-/// What was written where the snapshots of a window aren't what its state says.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Republished {
-    /// The snapshots that were wrong and have been written.
-    pub repaired: BTreeSet<SnapshotItem>,
     /// The snapshots that are wrong and stay so, because DynamoDB refuses them, with the reason.
     pub refused: BTreeMap<SnapshotItem, String>,
 }
@@ -67,7 +59,7 @@ pub enum Depth {
 }
 
 impl Folder {
-    /// Sweeps a minute.
+    /// Sweeps a minute at once.
     ///
     /// # Errors
     /// Transient if the deadline passed or something is missing, config if someone must fix something first.
@@ -79,105 +71,90 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Swept, Error> {
+        self.sweep_patiently(snapshot, minute, depth, now, (Duration::ZERO, deadline)).await
+    }
+
+    /// Sweeps a minute. What isn't as it should be is looked at once more after this patience, or before, if the deadline is
+    /// near, and only what is still wrong is written: a fold may just be about to do so.
+    ///
+    /// # Errors
+    /// As for [`Folder::sweep`].
+    pub async fn sweep_patiently(
+        &self,
+        snapshot: &Snapshot,
+        minute: Segment,
+        depth: Depth,
+        now: Timestamp,
+        (patience, deadline): (Duration, Option<Instant>),
+    ) -> Result<Swept, Error> {
         let fold = self.fold_with(snapshot, Mode::Usual, deadline);
         let pages = self.page_names(minute, deadline).await?;
         let mut swept = Swept { pages: pages.len(), ..Swept::default() };
-        let is_expiring = is_expiring(minute, self.ledger.keep_days, now);
-        if !is_expiring && !fold.is_folded(snapshot, minute, &pages).await? {
-            // Fails if the state lists pages that are gone.
-            fold.fold_minute(minute, &pages.iter().copied().collect()).await?;
-            let notices: Vec<Notice> = pages.iter().map(|page| Notice { minute, page: *page }).collect();
-            let folded = self.fold(snapshot, &notices, now, deadline).await?;
-            swept.repaired += folded.snapshots;
-            swept.refused.extend(folded.unpublished.into_iter().map(|(item, error)| (item, error.message)));
-            if let Some(error) = folded.error {
-                return Err(error);
-            }
+        let is_old = is_expiring(minute, self.ledger.keep_days, now);
+        if !is_old && !self.is_folded_soon(&fold, minute, &pages, patience).await? {
+            swept.add(self.fold_again(&fold, minute, &pages, now).await?);
         }
         let own = WindowKey::minute(minute, self.ledger.zone);
         let mut origins = fold.origins(own, depth).await?;
         let groups = origins.remove(&own).unwrap_or_default();
+        let mut outdated = Outdated::default();
         for window in windows_above(snapshot, own) {
             let is_whole = depth == Depth::Windows || compared_with(window, own).end() == own.end();
             if is_whole || !groups.is_empty() {
                 // A state outlives what it was summed up from.
-                let leaves = match is_expiring {
+                let leaves = match is_old {
                     true => fold.stored(window).await?,
                     false => fold.fold_parent(window, &Versions::new()).await?,
                 };
                 let is_compared = |key: &GroupKey| is_whole || groups.contains(key);
-                swept.add_window(self.compare(snapshot, window, leaves, is_compared, now, deadline).await?);
+                outdated.add(self.outdated(snapshot, window, leaves, is_compared, now, deadline).await?);
             }
         }
         for (piece, groups) in origins {
             for window in windows_above(snapshot, piece) {
                 let leaves = fold.stored(window).await?;
-                swept.add_window(
-                    self.compare(snapshot, window, leaves, |key| groups.contains(key), now, deadline).await?,
-                );
+                let is_compared = |key: &GroupKey| groups.contains(key);
+                outdated.add(self.outdated(snapshot, window, leaves, is_compared, now, deadline).await?);
             }
         }
+        swept.add_window(self.update(snapshot, outdated, patience, deadline).await?);
         Ok(swept)
     }
 
-    /// Writes the snapshots of a window that aren't what its state says.
-    ///
-    /// # Errors
-    /// As for [`Folder::sweep`].
-    pub async fn republish(
+    /// Whether these pages of a minute are folded, now or after `patience`: their notices may be on their way.
+    async fn is_folded_soon(
         &self,
-        snapshot: &Snapshot,
-        window: WindowKey,
-        now: Timestamp,
-        deadline: Option<Instant>,
-    ) -> Result<Republished, Error> {
-        let leaves = self.fold_with(snapshot, Mode::Usual, deadline).stored(window).await?;
-        self.compare(snapshot, window, leaves, |_| true, now, deadline).await
+        fold: &Fold<'_>,
+        minute: Segment,
+        pages: &[PageRef],
+        patience: Duration,
+    ) -> Result<bool, Error> {
+        let is_folded = fold.is_folded(minute, pages, pages).await?;
+        if is_folded || patience.is_zero() {
+            return Ok(is_folded);
+        }
+        wait(patience, fold.deadline).await;
+        let found = self.page_names(minute, fold.deadline).await?;
+        fold.is_folded(minute, pages, &found).await
     }
 
-    /// Compares the snapshots of these groups of a window with its state, and writes those that differ.
-    pub(super) async fn compare(
+    /// Folds a minute that no notice arrived for.
+    async fn fold_again(
         &self,
-        snapshot: &Snapshot,
-        window: WindowKey,
-        leaves: Leaves,
-        is_compared: impl Fn(&GroupKey) -> bool,
+        fold: &Fold<'_>,
+        minute: Segment,
+        pages: &[PageRef],
         now: Timestamp,
-        deadline: Option<Instant>,
-    ) -> Result<Republished, Error> {
-        let keys = leaves.values().flat_map(|state| state.totals.keys()).filter(|key| is_compared(key));
-        let keys: Vec<_> = keys.cloned().collect();
-        for state in leaves.values() {
-            for key in state.watches.keys().filter(|key| is_compared(key)) {
-                self.raise(snapshot, window, state, key, now, deadline).await?;
-            }
+    ) -> Result<Swept, Error> {
+        // Fails if the state lists pages that are gone.
+        fold.fold_minute(minute, &pages.iter().copied().collect()).await?;
+        let notices: Vec<Notice> = pages.iter().map(|page| Notice { minute, page: *page }).collect();
+        let folded = self.fold(fold.snapshot, &notices, now, fold.deadline).await?;
+        if let Some(error) = folded.error {
+            return Err(error);
         }
-        let windows = Windows::from([(window, Ok(leaves))]);
-        let tasks = keys.into_iter().map(|key| Task { window, key });
-        let publications: Vec<_> = tasks.filter_map(|task| task.publication(snapshot, &windows, now)).collect();
-        let mut republished = Republished::default();
-        for chunk in publications.chunks(self.concurrency.max(1)) {
-            let writes = chunk.iter().map(|publication| async {
-                let stored = self.usage.compare(snapshot, publication, deadline).await?;
-                if stored == Stored::Current {
-                    return Ok::<bool, Error>(false);
-                }
-                // A snapshot with the right values gets the version, too, so that no slow fold can still replace it.
-                let published = self.usage.publish(snapshot, publication, Condition::NotLater, deadline).await?;
-                Ok(stored == Stored::Wrong && matches!(published, Published::Written | Published::Restated))
-            });
-            for (publication, is_repaired) in chunk.iter().zip(futures::future::join_all(writes).await) {
-                match is_repaired {
-                    Ok(true) => drop(republished.repaired.insert(publication.item.clone())),
-                    Ok(false) => {}
-                    Err(error) if error.kind == ErrorKind::Poison => {
-                        republished.refused.insert(publication.item.clone(), error.message);
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(republished)
+        let refused = folded.unpublished.into_iter().map(|(item, error)| (item, error.message)).collect();
+        Ok(Swept { repaired: folded.snapshots, refused, ..Swept::default() })
     }
 }
 
@@ -219,20 +196,22 @@ impl Fold<'_> {
         Ok(parts.filter(|parts| !parts.is_being_split()).map(|parts| parts.leaves))
     }
 
-    /// Whether the state of a minute stands for these pages, and the states above it stand for that.
-    async fn is_folded(&self, snapshot: &Snapshot, minute: Segment, pages: &[PageRef]) -> Result<bool, Error> {
-        let pages: BTreeSet<PageRef> = pages.iter().copied().collect();
+    /// Whether the state of a minute stands for these pages and for nothing that isn't found, and the states above it stand for
+    /// that.
+    async fn is_folded(&self, minute: Segment, pages: &[PageRef], found: &[PageRef]) -> Result<bool, Error> {
+        let [pages, found] = [pages, found].map(|pages| pages.iter().copied().collect::<BTreeSet<PageRef>>());
         let window = WindowKey::minute(minute, self.ledger.zone);
         let Some(below) = self.written(window).await? else {
             return Ok(false);
         };
         let listed = |state: &super::state::State| state.listed.pages().copied().collect::<BTreeSet<_>>();
-        if below.values().any(|state| listed(state) != pages) {
+        let is_right = |listed: BTreeSet<PageRef>| pages.is_subset(&listed) && listed.is_subset(&found);
+        if !below.values().all(|state| is_right(listed(state))) {
             return Ok(false);
         }
         let pieces = pieces_of(window, &below);
         let mut done = BTreeMap::from([(window, below)]);
-        for parent in states_above(snapshot, window, &pieces) {
+        for parent in states_above(self.snapshot, window, &pieces) {
             let Some(own) = self.written(parent).await? else {
                 return Ok(false);
             };
@@ -247,7 +226,7 @@ impl Fold<'_> {
 }
 
 /// The window with whose last minute the snapshots of a window are compared: its own, or of the total, each day.
-pub(super) fn compared_with(window: WindowKey, minute: WindowKey) -> WindowKey {
+fn compared_with(window: WindowKey, minute: WindowKey) -> WindowKey {
     if window.level == Level::Total { minute.within(Level::Day) } else { window }
 }
 

@@ -1,7 +1,5 @@
 //! Proof: a schedule names an hour, whose pages, states and snapshots are compared. Nothing is written.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 
 use super::{Handler, Invocation, schedule};
@@ -29,14 +27,6 @@ struct Request {
     fold_window_seconds: Option<u64>,
 }
 
-/// How long a fold takes after its batching window, at most: snapshots are usually written within seconds.
-const FOLD: Duration = Duration::from_secs(30);
-
-/// How long differences may last.
-fn patience(fold_window_seconds: Option<u64>) -> Duration {
-    fold_window_seconds.map_or(Duration::ZERO, |window| Duration::from_secs(window).saturating_add(FOLD))
-}
-
 /// Whether an event is one of the schedule.
 pub(super) fn is_proof(event: &[u8]) -> bool {
     schedule::is_named(event, b"\"prove\"")
@@ -55,22 +45,11 @@ impl Handler {
             return Ok(ProofOutcome::default());
         };
         let hours = folder.hours_until(ended).ok_or_else(|| unusable(&"`hours_ago` is out of range"))?;
-        let patience = patience(prove.fold_window_seconds);
+        let patience = schedule::patience(prove.fold_window_seconds);
         let mut proven = Proven::default();
         for hour in &hours {
             proven.add(folder.prove(snapshot, *hour, invocation.now, patience, invocation.deadline).await?);
         }
         Ok(ProofOutcome { hours, proven })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn regression_a_window_of_any_length_is_patience_and_not_a_panic() {
-        assert_eq!((patience(None), patience(Some(30))), (Duration::ZERO, Duration::from_mins(1)));
-        assert_eq!(patience(Some(u64::MAX)), Duration::MAX);
     }
 }

@@ -1,13 +1,16 @@
 //! The sweep schedules, through the handler, while the mapping of the ledger is off: no notice is ever delivered.
 
-use laptop::emulators::in_process;
+use std::time::Duration;
+
+use laptop::emulators::{Fault, FaultPlan, in_process};
 use serde_json::{Value, json};
 use usage_aggregator::config::Config;
-use usage_aggregator::fold::Proven;
+use usage_aggregator::fold::{Depth, Proven, Swept};
 use usage_aggregator::handler::{Handler, Invocation, Outcome};
 use usage_aggregator::time::Timestamp;
+use usage_aggregator::window::Window;
 
-use crate::place::Place;
+use crate::place::{MINUTE, Place, minute_of};
 
 const HOUR: i64 = 3_600;
 /// 2026-11-28T08:00:00Z.
@@ -105,4 +108,77 @@ async fn thirty_hours_without_the_mapping_are_counted_by_the_schedule() {
     }
     // 48 hours, and two days that end with one of them.
     assert_eq!((proven.windows, proven.pages, proven.snapshots, proven.differences.len()), (50, 31, 32, 0));
+}
+
+/// Sweeps a minute after [`MINUTE`] as both schedules do.
+async fn sweep(place: &Place, minute: i64, patience: Duration) -> Swept {
+    let now = Timestamp::from_seconds(MINUTE + 60 * minute + 90 * 60).unwrap();
+    let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+    let time = (patience, None);
+    place.folder.sweep_patiently(snapshot, minute_of(minute), Depth::Differences, now, time).await.unwrap()
+}
+
+/// Runs something that crashes instead of its next write after so many.
+async fn crash(place: &Place, writes: usize, work: impl Future) {
+    let mut done = 0;
+    place.http.set_plan(FaultPlan::new(move |call| {
+        done += usize::from(matches!(call.operation.as_str(), "PutItem" | "UpdateItem"));
+        if done > writes { Fault::CrashBefore } else { Fault::None }
+    }));
+    tokio::select! {
+        _ = work => panic!("it should have crashed after {writes} writes"),
+        () = place.http.crashed() => {}
+    }
+    place.http.revive();
+    place.http.set_plan(FaultPlan::none());
+}
+
+/// 08:59 and 23:59, the last minutes of the hour and of the day. Neither the week nor the month ends with the day.
+const LAST: [i64; 2] = [2, 15 * 60 + 2];
+
+#[tokio::test(start_paused = true)]
+async fn what_a_fold_is_about_to_publish_is_not_repaired() {
+    for (is_stopped, expected) in [(false, 0), (true, 1)] {
+        let place = Place::with_windows(&[Window::Total]);
+        place.fold(&place.append(&[(1, "a", 0, 100)], 1).await).await;
+        let notices = place.append(&[(2, "a", 0, 5)], 1).await;
+        // It has written the states of minute, hour, day, month, and total.
+        crash(&place, 5, place.try_fold(&notices)).await;
+        assert_eq!(place.snapshots_of("total")[0].0, 1);
+        let fold = async {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            if !is_stopped {
+                place.fold(&notices).await;
+                // The next version is on its way, too.
+                let next = place.append(&[(3, "a", 0, 7)], 1).await;
+                crash(&place, 5, place.try_fold(&next)).await;
+            }
+        };
+        let (swept, ()) = tokio::join!(sweep(&place, LAST[1], Duration::from_mins(1)), fold);
+        assert_eq!((swept.repaired, place.snapshots_of("total")[0].0), (expected, 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_that_is_on_its_way_is_not_lost() {
+    for (is_lost, expected) in [(false, 0), (true, 3)] {
+        let place = Place::new();
+        let handler = handler(&place);
+        let notices = place.append(&[(1, "a", 0, 100)], 1).await;
+        let now = MINUTE + 90 * 60;
+        let time = Timestamp::from_seconds(now).unwrap().to_string();
+        let event = json!({ "sweep": { "at": time, "minutes_ago": 90, "fold_window_seconds": 30 } }).to_string();
+        let fold = async {
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            if !is_lost {
+                place.fold(&notices).await;
+                // Another page arrives after the first look. The next sweep is for it.
+                place.append(&[(2, "a", 0, 5)], 1).await;
+            }
+        };
+        let invocation = at(now);
+        let (swept, ()) = tokio::join!(handler.handle(event.as_bytes(), &invocation), fold);
+        let Outcome::Swept(outcome) = swept.unwrap() else { panic!("it is no sweep") };
+        assert_eq!((outcome.swept.repaired, place.month("a")), (expected, (1, 100)));
+    }
 }

@@ -63,9 +63,10 @@ fn sweeps_are_events_that_the_function_reads() {
     {
         assert_eq!(schedule["ScheduleExpression"], "rate(1 minute)", "{name}");
         // Scheduler replaces the keyword by a time such as 2026-11-28T10:00:00Z.
-        let event = schedule["Target"]["Input"].as_str().unwrap();
-        let event: serde_json::Value = serde_json::from_str(event).unwrap();
+        let event = schedule["Target"]["Input"]["Fn::Sub"].as_str().unwrap().replace("${FoldWindowSeconds}", "30");
+        let event: serde_json::Value = serde_json::from_str(&event).unwrap();
         assert_eq!(event["sweep"]["at"], "<aws.scheduler.scheduled-time>", "{name}");
+        assert_eq!(event["sweep"]["fold_window_seconds"], 30, "{name}");
         ago.push(event["sweep"]["minutes_ago"].as_i64().unwrap());
     }
     ago.sort_unstable();
