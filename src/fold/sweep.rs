@@ -1,6 +1,9 @@
 //! Sweeps: folds what no notice arrived for. A sweep of a minute compares its pages with its state, and its state with
-//! those above it. A sweep of the last minute of a window also compares the window's snapshots with its state; those of the
-//! total are compared with the last minute of each day.
+//! those above it. A sweep of the last minute of an hour also compares the hour's snapshots with its state, and one of the
+//! last minute of a day those of the day, and of the week, the month and the total that it is in.
+//!
+//! A sweep that dies after it has written states finds them written when it is repeated, and a fold that dies there leaves them
+//! to the next one. What neither has published is found at the end of the hour and of the day.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -50,7 +53,7 @@ impl Swept {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     /// What the schedules need: folds the minute if its state, or one above it, lacks something, and compares the
-    /// snapshots of the windows that end with it.
+    /// snapshots of the hour or the day that ends with it, and with the day those of the windows that it is in.
     Differences,
     /// Compares the snapshots of the minute's groups in all windows that it is in, too.
     Minute,
@@ -225,9 +228,13 @@ impl Fold<'_> {
     }
 }
 
-/// The window with whose last minute the snapshots of a window are compared: its own, or of the total, each day.
+/// The window with whose last minute a sweep compares the snapshots of a window: its own, or the day, which isn't over long after
+/// something went wrong.
 fn compared_with(window: WindowKey, minute: WindowKey) -> WindowKey {
-    if window.level == Level::Total { minute.within(Level::Day) } else { window }
+    match window.level {
+        Level::Week | Level::Month | Level::Total => minute.within(Level::Day),
+        Level::Minute | Level::Piece | Level::Hour | Level::Day => window,
+    }
 }
 
 /// Whether each leaf of a window lists the versions of its child's leaves, or later ones.

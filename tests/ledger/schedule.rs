@@ -136,6 +136,40 @@ async fn crash(place: &Place, writes: usize, work: impl Future) {
 /// 08:59 and 23:59, the last minutes of the hour and of the day. Neither the week nor the month ends with the day.
 const LAST: [i64; 2] = [2, 15 * 60 + 2];
 
+/// The states of six windows are written, and then five snapshots.
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_dies_half_way_is_completed_at_the_end_of_the_hour_and_of_the_day() {
+    for writes in 0..11 {
+        let place = Place::with_windows(&Window::ALL);
+        place.append(&[(1, "a", 0, 100)], 1).await;
+        crash(&place, writes, sweep(&place, 0, Duration::ZERO)).await;
+        is_completed(&place, &format!("{writes} writes")).await;
+    }
+}
+
+/// A fold dies after it has written the state of a minute, and that of another minute sums it up.
+#[tokio::test(start_paused = true)]
+async fn what_another_fold_sums_up_is_published_at_the_end_of_the_hour_and_of_the_day() {
+    let place = Place::with_windows(&Window::ALL);
+    let lost = place.append(&[(1, "a", 0, 100)], 1).await;
+    crash(&place, 1, place.try_fold(&lost)).await;
+    place.fold(&place.append(&[(2, "b", 1, 5)], 1).await).await;
+    assert!(!place.snapshots().keys().any(|(entity, _)| entity == "a"));
+    is_completed(&place, "another minute").await;
+}
+
+/// Lambda repeats the sweep, and then the hour and the day end.
+async fn is_completed(place: &Place, case: &str) {
+    sweep(place, 0, Duration::ZERO).await;
+    for (last, windows) in LAST.into_iter().zip([vec!["hour"], vec!["hour", "day", "week", "month", "total"]]) {
+        sweep(place, last, Duration::ZERO).await;
+        for window in windows {
+            let counted = place.snapshots().get(&("a".to_owned(), window.to_owned())).copied().unwrap_or_default();
+            assert_eq!((counted.0, counted.1), (1, 100), "{window} after {case}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_fold_is_about_to_publish_is_not_repaired() {
     for (is_stopped, expected) in [(false, 0), (true, 1)] {
