@@ -32,6 +32,8 @@ pub struct Swept {
     pub repaired: usize,
     /// The snapshots that are wrong and stay so, because DynamoDB refuses them, with the reason.
     pub refused: BTreeMap<SnapshotItem, String>,
+    /// The minutes with pages that no state lists, and that are too old to be folded.
+    pub too_old: BTreeSet<Segment>,
 }
 
 impl Swept {
@@ -46,6 +48,7 @@ impl Swept {
         self.pages += other.pages;
         self.repaired += other.repaired;
         self.refused.extend(other.refused);
+        self.too_old.extend(other.too_old);
     }
 }
 
@@ -93,8 +96,13 @@ impl Folder {
         let fold = self.fold_with(snapshot, Mode::Usual, deadline);
         let pages = self.page_names(minute, deadline).await?;
         let mut swept = Swept { pages: pages.len(), ..Swept::default() };
-        let is_old = is_expiring(minute, self.ledger.keep_days, now);
-        if !is_old && !self.is_folded_soon(&fold, minute, &pages, patience).await? {
+        let keep_days = self.ledger.keep_days;
+        let is_old = is_expiring(minute, keep_days, now);
+        // What is found can be folded until it expires. Later, the states that it was summed up into may be gone.
+        let is_too_old = is_old && (pages.is_empty() || is_expiring(minute, keep_days + 1, now));
+        if is_too_old {
+            swept.too_old.extend(fold.is_unlisted(minute, &pages).await?.then_some(minute));
+        } else if !self.is_folded_soon(&fold, minute, &pages, patience).await? {
             swept.add(self.fold_again(&fold, minute, &pages, now).await?);
         }
         let own = WindowKey::minute(minute, self.ledger.zone);
@@ -225,6 +233,22 @@ impl Fold<'_> {
             done.insert(parent, own);
         }
         Ok(true)
+    }
+
+    /// Whether one of these pages of a minute was never folded, as far as one can tell: its state doesn't list it, or has expired,
+    /// and then the state of its hour, which lives longer, doesn't list the minute.
+    async fn is_unlisted(&self, minute: Segment, pages: &[PageRef]) -> Result<bool, Error> {
+        let own = WindowKey::minute(minute, self.ledger.zone);
+        let Some(state) = leaves(&self.ledger.states(own, self.deadline).await?, self.mode)? else {
+            return Ok(false);
+        };
+        if state.values().any(|state| state.version > 0) {
+            let listed: BTreeSet<PageRef> = state.values().flat_map(|state| state.listed.pages()).copied().collect();
+            return Ok(pages.iter().any(|page| !listed.contains(page)));
+        }
+        let hour = leaves(&self.ledger.states(own.within(Level::Hour), self.deadline).await?, self.mode)?;
+        let mut listed = hour.iter().flat_map(Leaves::values).flat_map(|state| state.listed.leaves());
+        Ok(!pages.is_empty() && !listed.any(|(leaf, _)| leaf.window == own))
     }
 }
 

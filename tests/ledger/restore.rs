@@ -1,11 +1,16 @@
 //! What a sweep heals after the ledger was restored, and what it publishes of a ledger that has expired in part.
 
-use usage_aggregator::fold::{Depth, Mode};
-use usage_aggregator::ledger::WindowKey;
-use usage_aggregator::time::Timestamp;
-use usage_aggregator::window::Zone;
+use std::collections::BTreeSet;
 
-use crate::place::{Item, MINUTE, Place, minute_of};
+use usage_aggregator::fold::{Depth, Mode};
+use usage_aggregator::ledger::{PageRef, WindowKey};
+use usage_aggregator::time::Timestamp;
+use usage_aggregator::window::{Window, Zone};
+
+use crate::place::{Item, MINUTE, Place, minute_of, text, values};
+
+const HOUR: i64 = 3_600;
+const DAY: i64 = 86_400;
 
 /// A restore of the ledger may have the parts of a transaction of different moments, and states without their pages.
 #[tokio::test(start_paused = true)]
@@ -85,6 +90,93 @@ async fn the_ledger_holds_a_window_while_it_may_have_a_page_or_a_state_of_it() {
             let now = Timestamp::from_seconds(now).unwrap();
             assert_eq!(place.folder.holds(window, now, None).await.unwrap(), expected, "{window} at {now}");
         }
+    }
+}
+
+/// Deletes what has expired in the ledger after so many seconds, but no page of the first minute: DynamoDB takes its time.
+fn expire(place: &Place, now: Timestamp) {
+    for item in place.items("ledger") {
+        let expires_at = item.get("expires_at").map(|at| at.as_n().unwrap().parse::<i64>().unwrap());
+        let key = item["pk"].as_s().unwrap();
+        if expires_at.is_some_and(|at| at < now.seconds()) && !key.starts_with("p#orders#2026-11-28T08:57#") {
+            place.delete("ledger", key, item["sk"].as_s().unwrap());
+        }
+    }
+}
+
+/// A place in which a notice of [`MINUTE`] was lost, and one of "a" wasn't; so many seconds later, the rest of its day, its month
+/// and the next one were counted, and what has expired is gone. Returns the page whose notice wasn't lost.
+async fn lost(seconds: i64) -> (Place, PageRef, Timestamp) {
+    let place = Place::with_windows(&Window::ALL);
+    let first = place.append(&[(1, "a", 0, 1)], 1).await;
+    // The hour before, a minute later, the rest of the day, the day after, and the month after.
+    let others = [-60_i64, 1, 600, 1_440, 4 * 1_440].map(|minute| (1_000 + minute.unsigned_abs(), "a", minute, 1));
+    let others = place.append(&others, 1).await;
+    assert_eq!(place.fold(&first).await.settled + place.fold(&others).await.settled, 6);
+    place.append(&[(2, "a", 0, 10), (3, "b", 0, 100)], 1).await;
+    let now = Timestamp::from_seconds(MINUTE + seconds).unwrap();
+    expire(&place, now);
+    (place, first[0].page, now)
+}
+
+/// A notice that is older than HORIZON_DAYS and six days isn't folded: its pages live for another day.
+#[tokio::test(start_paused = true)]
+async fn what_a_notice_was_too_old_for_is_swept_until_its_pages_expire() {
+    for seconds in [24 * DAY - HOUR, 24 * DAY + HOUR, 25 * DAY] {
+        let (place, _, now) = lost(seconds).await;
+        let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+        let swept = place.folder.sweep(snapshot, minute_of(0), Depth::Minute, now, None).await.unwrap();
+        assert_eq!((swept.pages, swept.repaired, swept.too_old.len()), (2, 10, 0), "{seconds}");
+        let of = |entity: &str, window: &str| {
+            let items = place.items("usage");
+            let is_it = |item: &&Item| text(item, "entity") == entity && text(item, "window") == window;
+            let mut counted: Vec<_> =
+                items.iter().filter(is_it).map(values).map(|(orders, cents, _)| (orders, cents)).collect();
+            counted.sort_unstable();
+            counted
+        };
+        assert_eq!(of("a", "hour"), [(1, 1), (1, 1), (1, 1), (1, 1), (3, 12)], "{seconds}");
+        assert_eq!(of("a", "day"), [(1, 1), (1, 1), (5, 14)], "{seconds}");
+        assert_eq!((of("a", "week"), of("a", "month")), (vec![(1, 1), (6, 15)], vec![(1, 1), (6, 15)]), "{seconds}");
+        assert_eq!(of("a", "total"), [(7, 16)], "{seconds}");
+        for window in ["hour", "day", "week", "month", "total"] {
+            assert_eq!(of("b", window), [(1, 100)], "{window} {seconds}");
+        }
+        let again = place.folder.sweep(snapshot, minute_of(0), Depth::Windows, now, None).await.unwrap();
+        assert_eq!(again.repaired, 0, "{seconds}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_of_a_minute_that_has_lost_a_page_too_early_fails() {
+    let (place, page, now) = lost(24 * DAY + HOUR).await;
+    place.delete("ledger", "p#orders#2026-11-28T08:57#0", &format!("{:016x}", page.name));
+    let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+    let swept = place.folder.sweep(snapshot, minute_of(0), Depth::Minute, now, None).await;
+    assert!(swept.unwrap_err().message.contains("is missing"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_names_a_minute_whose_pages_have_expired_and_were_not_folded() {
+    for seconds in [25 * DAY + 60, 26 * DAY] {
+        // The state of the minute has expired in the second case, and so has that of its hour.
+        let (place, ..) = lost(24 * DAY).await;
+        let now = Timestamp::from_seconds(MINUTE + seconds).unwrap();
+        expire(&place, now);
+        let (snapshot, before) = (place.pipeline.snapshot.as_ref().unwrap(), (place.snapshots(), place.states()));
+        let swept = place.folder.sweep(snapshot, minute_of(0), Depth::Minute, now, None).await.unwrap();
+        assert_eq!((swept.repaired, swept.too_old), (0, BTreeSet::from([minute_of(0)])));
+        assert_eq!((place.snapshots(), place.states()), before);
+    }
+    // Its pages were folded: its state says so, or that of its hour.
+    for seconds in [25 * DAY + 60, 25 * DAY + HOUR] {
+        let place = Place::with_windows(&Window::ALL);
+        place.fold(&place.append(&[(1, "a", 0, 1)], 1).await).await;
+        let now = Timestamp::from_seconds(MINUTE + seconds).unwrap();
+        expire(&place, now);
+        let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+        let swept = place.folder.sweep(snapshot, minute_of(0), Depth::Windows, now, None).await.unwrap();
+        assert_eq!((swept.pages, swept.repaired, swept.too_old.len()), (1, 0, 0));
     }
 }
 

@@ -169,12 +169,14 @@ async fn each(
         add(repair(minute).await.with_context(|| format!("{doing} {}", minute.text()))?);
     }
     bar.finish_and_clear();
-    let Swept { pages, repaired, refused } = totals;
+    let Swept { pages, repaired, refused, too_old, .. } = totals;
     let listed: Vec<String> = refused.iter().map(|(item, reason)| refused_text(item, reason)).collect();
+    let too_old: Vec<String> = too_old.into_iter().map(Segment::text).collect();
     console::print(&match options.json {
-        true => {
-            json!({ "minutes": minutes.len(), "pages": pages, "repaired": repaired, "refused": listed }).to_string()
-        }
+        true => json!({
+            "minutes": minutes.len(), "pages": pages, "repaired": repaired, "refused": listed, "too_old": too_old,
+        })
+        .to_string(),
         false => format!(
             "{} with {}: {} repaired",
             counted(minutes.len(), "minute"),
@@ -184,8 +186,18 @@ async fn each(
     })?;
     if !options.json {
         listed.iter().for_each(|refused| console::note(&format!("DynamoDB refuses the snapshot {refused}")));
+        too_old.iter().for_each(|minute| console::note(&too_old_text(minute)));
     }
-    Ok(if listed.is_empty() { Done::Well } else { Done::WithFailures })
+    Ok(if listed.is_empty() && too_old.is_empty() { Done::Well } else { Done::WithFailures })
+}
+
+/// That the pages of a minute are too old to be folded.
+fn too_old_text(minute: &str) -> String {
+    let day = minute.get(..10).unwrap_or(minute);
+    format!(
+        "{minute} has pages that no state lists, and is too old to be folded: states that they are summed up into may have \
+         expired; `usagectl prove {day}` shows whether they are counted"
+    )
 }
 
 /// The key of a snapshot that DynamoDB refuses, and why.
