@@ -32,6 +32,10 @@ pub struct Swept {
     pub repaired: usize,
     /// The snapshots that are wrong and stay so, because DynamoDB refuses them, with the reason.
     pub refused: BTreeMap<SnapshotItem, String>,
+    /// The measures that aren't published because their values aren't known.
+    pub overflows: usize,
+    /// The records about which two pages of one generation differ.
+    pub conflicts: usize,
     /// The minutes with pages that no state lists, and that are too old to be folded.
     pub too_old: BTreeSet<Segment>,
 }
@@ -48,6 +52,8 @@ impl Swept {
         self.pages += other.pages;
         self.repaired += other.repaired;
         self.refused.extend(other.refused);
+        self.overflows += other.overflows;
+        self.conflicts += other.conflicts;
         self.too_old.extend(other.too_old);
     }
 }
@@ -165,7 +171,8 @@ impl Folder {
             return Err(error);
         }
         let refused = folded.unpublished.into_iter().map(|(item, error)| (item, error.message)).collect();
-        Ok(Swept { repaired: folded.snapshots, refused, ..Swept::default() })
+        let (repaired, overflows, conflicts) = (folded.snapshots, folded.overflows, folded.conflicts);
+        Ok(Swept { repaired, refused, overflows, conflicts, ..Swept::default() })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::outcome::{BatchOutcome, FoldOutcome, ProofOutcome, SweepOutcome};
 use crate::record;
 use crate::time::Timestamp;
+use crate::usage::SnapshotItem;
 
 /// The metrics of a batch that was appended.
 pub(super) fn append_metrics(outcome: &BatchOutcome, now: Timestamp, started: Instant) -> Metrics {
@@ -82,7 +83,12 @@ pub(super) fn fold_failure_metrics(error: &Error, started: Instant) -> Metrics {
 pub(super) fn sweep_metrics(outcome: &Result<SweepOutcome, Error>) -> Metrics {
     let mut metrics = Metrics::default();
     match outcome {
-        Ok(outcome) => metrics.count_unless_zero("SweepRepaired", outcome.swept.repaired),
+        Ok(SweepOutcome { swept, .. }) => {
+            metrics.count_unless_zero("SweepRepaired", swept.repaired);
+            metrics.count_unless_zero("Unpublished", swept.refused.len());
+            metrics.count_unless_zero("Overflow", swept.overflows);
+            metrics.count_unless_zero("Conflicts", swept.conflicts);
+        }
         Err(error) => metrics.count_unless_zero("LedgerBehind", is_ledger_behind(error)),
     }
     metrics
@@ -102,27 +108,30 @@ fn is_ledger_behind(error: &Error) -> usize {
     usize::from(error.message.contains(crate::fold::LEDGER_BEHIND))
 }
 
-/// Logs one line for a sweep.
+/// Logs one line for a sweep, and one for each snapshot that DynamoDB refused.
 pub(super) fn log_sweep(outcome: &Result<SweepOutcome, Error>, started: Instant) {
     let duration_ms = milliseconds(started);
-    match outcome {
+    let SweepOutcome { minute, swept } = match outcome {
+        Ok(outcome) => outcome,
         Err(error) => {
             let (error_kind, error_code) = (error.kind.name(), &error.code);
-            error!(%error, error_kind, error_code, duration_ms, "failed to sweep");
+            return error!(%error, error_kind, error_code, duration_ms, "failed to sweep");
         }
-        Ok(SweepOutcome { minute, swept }) if swept.repaired > 0 => {
-            warn!(
-                minute = minute.text(),
-                pages = swept.pages,
-                repaired = swept.repaired,
-                duration_ms,
-                "sweep repaired snapshots"
-            );
-        }
-        Ok(SweepOutcome { minute, swept }) => {
-            info!(minute = minute.text(), pages = swept.pages, duration_ms, "sweep done");
-        }
+    };
+    swept.refused.iter().for_each(|(item, error)| log_unpublished(item, error));
+    let (minute, pages, unpublished) = (minute.text(), swept.pages, swept.refused.len());
+    if swept.repaired > 0 {
+        warn!(minute, pages, repaired = swept.repaired, unpublished, duration_ms, "sweep repaired snapshots");
+    } else {
+        info!(minute, pages, unpublished, duration_ms, "sweep done");
     }
+}
+
+/// Logs that DynamoDB refused a snapshot.
+fn log_unpublished(item: &SnapshotItem, error: &dyn std::fmt::Display) {
+    let key: String = item.key.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\0");
+    let hash = blake3::hash(key.as_bytes()).to_hex();
+    warn!(key_hash = hash.get(..16), %error, "snapshot not published");
 }
 
 /// How many differences of a proof are logged. The others are only counted.
@@ -162,11 +171,7 @@ pub(super) fn log_fold(outcome: &Result<FoldOutcome, Error>, started: Instant) {
         }
     };
     let folded = &outcome.folded;
-    for (item, error) in &folded.unpublished {
-        let key: String = item.key.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\0");
-        let hash = blake3::hash(key.as_bytes()).to_hex();
-        warn!(key_hash = hash.get(..16), %error, "snapshot not published");
-    }
+    folded.unpublished.iter().for_each(|(item, error)| log_unpublished(item, error));
     if let Some(error) = &folded.error {
         warn!(%error, sequence = outcome.failed, "notice not settled");
     }
@@ -244,52 +249,4 @@ pub(super) fn log_append(outcome: &Result<BatchOutcome, Error>, now: Timestamp, 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Error;
-    use crate::fold::{Folded, LEDGER_BEHIND, Notice};
-    use crate::ledger::PageRef;
-
-    fn value(metrics: &Metrics, name: &str) -> Option<f64> {
-        metrics.data().iter().find(|datum| datum.name == name).map(|datum| datum.value)
-    }
-
-    #[test]
-    fn snapshots_ahead_of_the_ledger_are_counted_although_other_notices_were_folded() {
-        let now = Timestamp::parse("2026-11-28T00:00:00Z").unwrap();
-        let folded =
-            Folded { settled: 1, error: Some(Error::config(format!("publish: {LEDGER_BEHIND}"))), ..Folded::default() };
-        let outcome = FoldOutcome { notices: 2, folded, ..FoldOutcome::default() };
-        let metrics = fold_metrics(&outcome, now, Instant::now());
-        assert_eq!((value(&metrics, "LedgerBehind"), value(&metrics, "FoldErrors")), (Some(1.0), Some(1.0)));
-        let outcome = FoldOutcome { folded: Folded { error: None, ..outcome.folded }, ..outcome };
-        assert_eq!(value(&fold_metrics(&outcome, now, Instant::now()), "LedgerBehind"), None);
-    }
-
-    #[test]
-    fn a_proof_reports_zero_and_one_that_failed_reports_nothing() {
-        let proven = Proven { windows: 2, ..Proven::default() };
-        let metrics = proof_metrics(&Ok(ProofOutcome { proven, ..ProofOutcome::default() }));
-        assert_eq!((value(&metrics, "ProofWindows"), value(&metrics, "ProofDifferences")), (Some(2.0), Some(0.0)));
-        assert!(proof_metrics(&Err(Error::transient("no time"))).data().is_empty());
-    }
-
-    #[test]
-    fn regression_the_latency_of_a_batch_includes_its_own_duration() {
-        let now = Timestamp::parse("2026-11-28T00:00:00Z").unwrap();
-        let mut batch = BatchOutcome { records: 1, durable: 1, ..BatchOutcome::default() };
-        batch.tally.oldest_created_at = Timestamp::from_seconds(now.seconds() - 5);
-        let started = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
-        let metrics = append_metrics(&batch, now, started);
-        assert!(value(&metrics, "ProcessingLatency") >= Some(7_000.0), "{:?}", metrics.data());
-    }
-
-    #[test]
-    fn pages_that_a_stuck_batch_writes_again_are_not_counted() {
-        let now = Timestamp::parse("2026-11-28T00:00:00Z").unwrap();
-        let page = Notice { minute: crate::usage::Segment::containing(now), page: PageRef { bucket: 0, name: 1 } };
-        let batch = |durable| BatchOutcome { records: 2, durable, pages: vec![page], ..BatchOutcome::default() };
-        let pages = |durable| value(&append_metrics(&batch(durable), now, Instant::now()), "PagesWritten");
-        assert_eq!((pages(1), pages(0)), (Some(1.0), Some(0.0)));
-    }
-}
+mod tests;

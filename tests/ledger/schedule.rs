@@ -216,3 +216,18 @@ async fn a_notice_that_is_on_its_way_is_not_lost() {
         assert_eq!((outcome.swept.repaired, place.month("a")), (expected, (1, 100)));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_scheduled_sweep_reports_what_dynamodb_refuses() {
+    let place = Place::new();
+    let handler = handler(&place);
+    place.append(&[(1, &"x".repeat(3_000), 0, 1), (2, "b", 0, 1)], 1).await;
+    let now = MINUTE + 90 * 60;
+    let time = Timestamp::from_seconds(now).unwrap().to_string();
+    let event = json!({ "sweep": { "at": time, "minutes_ago": 90 } }).to_string();
+    match handler.handle(event.as_bytes(), &at(now)).await.unwrap() {
+        // Its hour, day, and month.
+        Outcome::Swept(outcome) => assert_eq!((outcome.swept.refused.len(), outcome.swept.repaired), (3, 3)),
+        other => panic!("{other:?}"),
+    }
+}
