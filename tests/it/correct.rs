@@ -1,7 +1,13 @@
 //! `usagectl correct`: what people add and take back counts once, is refused where it can't be exact, and survives a command that is
 //! killed at any step.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use aws_sdk_dynamodb::types::AttributeValue;
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
 use laptop::emulators::{Services, sdk_config};
 use serde_json::{Value, json};
 use usage_aggregator::ledger::{LedgerTable, PageContent, PageKind, Registered, Signature};
@@ -11,6 +17,7 @@ use usage_aggregator::window::{Window, Zone};
 use crate::fixture::{Fixture, Run, event, order};
 use crate::local::Background;
 use crate::reconcile_stack::Deployed;
+use crate::redrive::lambda::listen;
 use crate::world::at;
 
 /// 5 minutes past the hour, two hours ago, in seconds since the epoch.
@@ -113,7 +120,14 @@ fn a_name_stands_for_one_correction() {
     let mut by_another = with_id("amount", "5", &at);
     let author = by_another.iter().position(|word| *word == "ann").unwrap();
     by_another[author] = "bob";
-    refused(&fixture, &by_another, "by ann (it was a test), with other values");
+    // Nobody is advised to count it a second time under another name.
+    let same = "by ann (it was a test), with the same values; to repeat it, specify the same --author and --reason\n";
+    refused(&fixture, &by_another, same);
+    let for_another_reason: Vec<&str> = with_id("amount", "5", &at)
+        .into_iter()
+        .map(|word| if word == "it was a test" { "it was one" } else { word })
+        .collect();
+    refused(&fixture, &for_another_reason, same);
     assert_eq!(month(&fixture)["amount"], json!("205"));
     // Without a name, another reason or amount is another correction.
     assert_eq!(fixture.run(&add("amount", "6", &at)).code, Some(0));
@@ -240,7 +254,9 @@ fn a_name_of_a_void_stands_for_its_records() {
     // The other record still counts, so this is not the same request.
     let more = run(named("T-1", &[&large, &small]));
     assert_eq!((more.code, &*more.stdout), (Some(2), ""), "{more:?}");
-    let taken = format!("--id: `T-1` is already the void of {at} by ann (it was a test); choose another name");
+    let taken = format!(
+        "--id: `T-1` is already the void of {at} by ann (it was a test), with other values; choose another name"
+    );
     assert!(more.stderr.contains(&taken), "{more:?}");
     let rest = json!({ "amount": "70.1", "changes": "2", "orders": "2" });
     assert_eq!(month(&fixture), rest, "nothing is taken back under a name that stands for something else");
@@ -416,4 +432,70 @@ async fn on_a_stack_the_author_is_the_caller_and_the_fold_function_does_the_rest
     let day = minute.get(..10).unwrap();
     let (code, report) = deployed.report(day).await;
     assert_eq!((code, &report["agrees"]), (Some(0), &json!(true)), "{report:#}");
+}
+
+/// STS whose every answer names another session of a role, as for a profile with `role_arn` and no `role_session_name`.
+async fn serve_sessions() -> String {
+    let sessions = Arc::new(AtomicUsize::new(1_764_500_000));
+    let caller = async |State(sessions): State<Arc<AtomicUsize>>| {
+        let session = sessions.fetch_add(1, Ordering::Relaxed);
+        let arn = format!("arn:aws:sts::123456789012:assumed-role/Admin/{session}");
+        format!(
+            "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+             <Arn>{arn}</Arn><UserId>A:{session}</UserId><Account>123456789012</Account></GetCallerIdentityResult>\
+             <ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></GetCallerIdentityResponse>"
+        )
+    };
+    listen(Router::new().route("/", post(caller)).with_state(sessions)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_that_another_session_of_the_role_repeats_counts_once() {
+    let deployed = Deployed::new("correct-sessions").await;
+    let sts = serve_sessions().await;
+    let second = recent();
+    let now = at(&jiff::Timestamp::from_second(second + 60).unwrap().to_string());
+    deployed
+        .world
+        .function()
+        .handler
+        .append(&crate::prefix::event(&[order_at(1, "129.9", second)]), &now)
+        .await
+        .unwrap();
+    deployed.world.fold_all(&now).await;
+    let minute = minute_of(second);
+    let run = async |arguments: &[&str]| -> Value {
+        let signed = ["--reason", "too much", "--stack", "counted", "--json"];
+        let run =
+            deployed.run_in(&[&["correct"], arguments, &signed].concat(), &[("AWS_ENDPOINT_URL_STS", &sts)]).await;
+        serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:?}"))
+    };
+    let add = |amount: &'static str, id: &[&'static str]| {
+        [&["add"], &GROUP[..], &["--measure", "amount", "--at", &minute, amount], id].concat()
+    };
+    let named = ["--id", "T-1"];
+    for arguments in [
+        add("--amount=-9.9", &[]),
+        add("--amount=1", &named),
+        vec!["void", "--correction", "T-1"],
+        vec!["void", "--correction", "T-1", "--id", "T-2"],
+    ] {
+        let first = run(&arguments).await;
+        let again = run(&arguments).await;
+        if arguments.contains(&"T-2") {
+            assert_eq!(first["records"], json!([]), "it was taken back before: {first:#}");
+            continue;
+        }
+        let counted = [&first["counted_before"], &again["counted_before"]];
+        assert_eq!(counted, [&json!(false), &json!(true)], "{arguments:?} {first:#} {again:#}");
+        let names = ["id", "page", "author", "record_id", "command"];
+        assert_eq!(names.map(|name| &first[name]), names.map(|name| &again[name]), "{arguments:?}");
+        assert!(first["author"].as_str().unwrap().contains(":assumed-role/Admin/17645"), "{first:#}");
+    }
+    deployed.world.fold_all(&now).await;
+    let amounts: Vec<AttributeValue> =
+        deployed.world.items("usage").await.into_iter().map(|mut item| item.remove("amount").unwrap()).collect();
+    assert_eq!(amounts, vec![AttributeValue::N("120".to_owned()); 3]);
+    let listed = deployed.run(&["correct", "list", "--stack", "counted", "--json"]).await;
+    assert_eq!(listed.stdout.lines().count(), 3, "two corrections and a void: {listed:?}");
 }

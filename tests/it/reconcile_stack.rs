@@ -130,17 +130,23 @@ impl Deployed {
 
     /// The same with another Lambda.
     pub async fn run_with(&self, arguments: &[&str], lambda_url: &str) -> Run {
+        self.run_in(arguments, &[("AWS_ENDPOINT_URL_LAMBDA", lambda_url)]).await
+    }
+
+    /// The same with other environment variables.
+    pub async fn run_in(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
         let fixture = Fixture::new();
         let mut command = fixture.command(arguments);
         command.envs([
             ("AWS_ENDPOINT_URL", self.moto.url.as_str()),
-            ("AWS_ENDPOINT_URL_LAMBDA", lambda_url),
+            ("AWS_ENDPOINT_URL_LAMBDA", self.lambda_url.as_str()),
             ("AWS_ENDPOINT_URL_DYNAMODB", services().dynamodb_url()),
             ("AWS_ENDPOINT_URL_S3", services().s3_url()),
             ("AWS_ACCESS_KEY_ID", "local"),
             ("AWS_SECRET_ACCESS_KEY", "local"),
             ("AWS_REGION", "us-east-1"),
         ]);
+        command.envs(variables.iter().copied());
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap().into()
     }
 

@@ -16,7 +16,7 @@ use usage_aggregator::handler::folder;
 use usage_aggregator::pipeline::Snapshot;
 
 pub(crate) use audit::put_audits;
-pub(crate) use identity::author;
+pub(crate) use identity::{author, is_same_author, lasting};
 pub(crate) use range::window;
 pub(crate) use repair::refused_text;
 

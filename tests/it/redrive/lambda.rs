@@ -122,7 +122,8 @@ pub async fn serve_denials() -> String {
     listen(Router::new().fallback(denied)).await
 }
 
-async fn listen(routes: Router) -> String {
+/// Serves these routes and returns their URL.
+pub async fn listen(routes: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, routes).await });

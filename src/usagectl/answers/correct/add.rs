@@ -8,12 +8,11 @@ use usage_aggregator::usage::{CounterKey, Segment};
 
 use super::closed::check_closed;
 use super::limits::{Addition, Groups, check, check_minute};
-use super::put::{Change, Draft, Fold, Shown, check_same, put};
+use super::put::{Change, Draft, Fold, Shown, check_same, is_in_ledger, put};
 use super::repeat::CommandLine;
 use super::{Signed, default_id, minute};
 use crate::answers::group;
-use crate::ledger::author;
-use crate::ledger::{Open, open};
+use crate::ledger::{Open, author, lasting, open};
 use crate::shell::console::{self, Done, UsageError, plain};
 use crate::shell::options::Options;
 use crate::shell::table::{number, text, titled};
@@ -77,12 +76,11 @@ impl Add {
         let key = group::key(&ledger.snapshot, &self.entity, &self.resource, &self.variables)?;
         check_minute(&ledger, self.at, now)?;
         let signature = self.signature(&ledger, &key).await?;
-        let draft = self.draft(&ledger, signature, &key)?;
-        let known = ledger.folder.ledger.registered_as(&draft.signature.id, None).await?;
-        let mut is_counted = false;
-        if let Some(registered) = &known {
-            check_same(registered, &draft)?;
-            is_counted = self.is_in_ledger(&ledger, registered.page.name).await?;
+        let (mut draft, mut is_counted) = (self.draft(&ledger, signature, &key)?, false);
+        if let Some(registered) = ledger.folder.ledger.registered_as(&draft.signature.id, None).await? {
+            check_same(&registered, &draft)?;
+            is_counted = is_in_ledger(&ledger, &registered.page).await?;
+            draft = registered.into();
         }
         if !is_counted {
             check_closed(&ledger.snapshot, [self.at], now)?;
@@ -113,16 +111,11 @@ impl Add {
         Ok(Done::Well)
     }
 
-    /// Whether a page is in the ledger.
-    async fn is_in_ledger(&self, ledger: &Open, name: u64) -> anyhow::Result<bool> {
-        Ok(ledger.folder.page_names(self.at, None).await?.iter().any(|page| page.name == name))
-    }
-
     async fn signature(&self, ledger: &Open, key: &CounterKey) -> anyhow::Result<Signature> {
         let author = author(self.signed.author.as_deref(), ledger).await?;
         let reason = self.signed.reason.clone();
         let (at, amount) = (self.at.text(), self.amount.to_string());
-        let parts = [&*author, &*reason, &*at, &*amount, &*self.measure, "add"];
+        let parts = [lasting(&author), &*reason, &*at, &*amount, &*self.measure, "add"];
         let parts: Vec<&str> = parts.into_iter().chain(key.0.iter().map(String::as_str)).collect();
         let id = self.signed.id.clone().unwrap_or_else(|| default_id(&parts));
         Ok(Signature { id, author, reason })

@@ -4,11 +4,11 @@
 use anyhow::Context;
 use stream_types::Decimal;
 use usage_aggregator::fold::Notice;
-use usage_aggregator::ledger::{Page, PageKind, Registered, Signature, WindowKey};
+use usage_aggregator::ledger::{Page, PageContent, PageKind, Registered, Signature, WindowKey};
 use usage_aggregator::time::Timestamp;
 
 use super::PATIENCE;
-use crate::ledger::Open;
+use crate::ledger::{Open, is_same_author};
 use crate::shell::console::UsageError;
 use crate::shell::unsettled::Origin;
 use crate::stack::Where;
@@ -27,6 +27,20 @@ pub(super) struct Draft {
     pub signature: Signature,
     pub page: Page,
     pub kind: PageKind,
+}
+
+impl Draft {
+    /// The content of the page.
+    pub(super) fn content(&self) -> anyhow::Result<PageContent> {
+        PageContent::read(&self.page.data, &self.kind, self.page.name).context("read the page")
+    }
+}
+
+impl From<Registered> for Draft {
+    fn from(registered: Registered) -> Draft {
+        let Registered { signature, kind, page, .. } = registered;
+        Draft { signature, page, kind }
+    }
 }
 
 /// When the snapshots show a correction.
@@ -78,8 +92,8 @@ pub(super) async fn put(ledger: &Open, fold: &Fold, draft: &Draft, now: Timestam
     let table = &ledger.folder.ledger;
     let registered = table.register(&draft.signature, &draft.page, &draft.kind, None).await?;
     check_same(&registered, draft)?;
-    // Its page may be of an earlier generation, but never a second one.
-    let page = table.put_page(&registered.page, &draft.kind, None).await?;
+    // Its page may be of an earlier generation or of another session of the author, but never a second one.
+    let page = table.put_page(&registered.page, &registered.kind, None).await?;
     let notice = Notice { minute: registered.page.minute, page };
     match fold {
         Fold::Function => Ok(Shown::Soon),
@@ -99,29 +113,54 @@ pub(super) async fn put(ledger: &Open, fold: &Fold, draft: &Draft, now: Timestam
     }
 }
 
+/// Whether a page is in the ledger.
+pub(super) async fn is_in_ledger(ledger: &Open, page: &Page) -> anyhow::Result<bool> {
+    let names = ledger.folder.page_names(page.minute, None).await.context("read the ledger")?;
+    Ok(names.iter().any(|found| found.name == page.name))
+}
+
 /// Checks that a registered correction is the one that is put.
 ///
 /// # Errors
 /// If the name stands for something else.
 pub(super) fn check_same(registered: &Registered, draft: &Draft) -> Result<(), UsageError> {
-    let (one, other) = (&registered.content, draft_content(draft));
-    let is_same = registered.kind == draft.kind
+    // The id of a correction's record follows from who puts it, and why.
+    let ids = |content: &PageContent| match draft.kind {
+        PageKind::Correction(..) => Vec::new(),
+        _ => content.short_ids().collect(),
+    };
+    let amounts = |content: &PageContent| -> Vec<_> {
+        content.groups.iter().map(|group| (group.key.clone(), group.columns.clone())).collect()
+    };
+    let one = &registered.content;
+    let is_same = |other: PageContent| {
+        ids(one) == ids(&other) && amounts(one) == amounts(&other) && one.measures == other.measures
+    };
+    let has_same_content = kind_name(&registered.kind) == kind_name(&draft.kind)
         && registered.page.minute == draft.page.minute
-        && other.is_some_and(|other| one.groups == other.groups && one.measures == other.measures);
-    if is_same {
-        return Ok(());
-    }
-    let Signature { id, author, reason } = &registered.signature;
-    let minute = registered.page.minute.text();
-    Err(UsageError(format!(
-        "--id: `{id}` is already the {} of {minute} by {author} ({reason}), with other values; choose another name, or leave \
-         --id out",
-        kind_name(&registered.kind)
-    )))
+        && draft.content().is_ok_and(is_same);
+    check_name(registered, &draft.signature, has_same_content)
 }
 
-fn draft_content(draft: &Draft) -> Option<usage_aggregator::ledger::PageContent> {
-    usage_aggregator::ledger::PageContent::read(&draft.page.data, &draft.kind, draft.page.name).ok()
+/// Checks that what is registered is what the owner of this signature puts.
+///
+/// # Errors
+/// If the name stands for something else.
+pub(super) fn check_name(
+    registered: &Registered,
+    signature: &Signature,
+    has_same_content: bool,
+) -> Result<(), UsageError> {
+    let Signature { id, author, reason } = &registered.signature;
+    let has_same_signature = is_same_author(author, &signature.author) && *reason == signature.reason;
+    let what = match (has_same_content, has_same_signature) {
+        (true, true) => return Ok(()),
+        // Under another name, it would count twice.
+        (true, false) => "with the same values; to repeat it, specify the same --author and --reason",
+        (false, _) => "with other values; choose another name, or leave --id out",
+    };
+    let (kind, minute) = (kind_name(&registered.kind), registered.page.minute.text());
+    Err(UsageError(format!("--id: `{id}` is already the {kind} of {minute} by {author} ({reason}), {what}")))
 }
 
 /// What a page of this kind is called.

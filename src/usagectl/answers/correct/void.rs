@@ -6,18 +6,17 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
 use usage_aggregator::fold::{MinuteRecords, PageRecord, Pages, Standing};
-use usage_aggregator::ledger::{PageContent, PageKind, Registered, Signature};
+use usage_aggregator::ledger::{PageKind, Registered, Signature};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::Segment;
 
 use super::closed::check_closed;
 use super::limits::check_minute;
-use super::put::{Draft, Fold, Shown, kind_name, put};
+use super::put::{Draft, Fold, Shown, check_name, is_in_ledger, put};
 use super::repeat::CommandLine;
 use super::rows::rows;
 use super::{Signed, default_id, minute};
-use crate::ledger::author;
-use crate::ledger::{Open, open};
+use crate::ledger::{Open, author, lasting, open};
 use crate::shell::console::{self, Done, UsageError, counted, plain};
 use crate::shell::options::Options;
 use crate::shell::table::{number, text, titled};
@@ -78,23 +77,28 @@ impl Void {
         let ledger = open(&self.place, options, Access::Write).await?;
         let now = event_source_mapping::now()?;
         let request = self.request(&ledger, now).await?;
-        let table = &ledger.folder.ledger;
-        let (draft, is_repeated) = match table.registered_as(&request.signature.id, None).await? {
-            Some(registered) => (again(&ledger, registered, &request).await?, true),
-            None => match self.draft(&ledger, &request, now).await? {
-                Some(draft) => (draft, false),
-                None => {
-                    console::print(&nothing(options, &request))?;
-                    return Ok(Done::Well);
-                }
-            },
+        let known = ledger.folder.ledger.registered_as(&request.signature.id, None).await?;
+        let is_registered = known.is_some();
+        let draft = match known {
+            Some(registered) => Some(again(&ledger, registered, &request).await?),
+            None => self.draft(&ledger, &request).await?,
         };
+        let Some(draft) = draft else {
+            console::print(&nothing(options, &request))?;
+            return Ok(Done::Well);
+        };
+        let is_counted = is_registered && is_in_ledger(&ledger, &draft.page).await?;
+        if !is_counted {
+            let content = draft.content()?;
+            let counted_at = content.groups.iter().map(|group| group.key.event_hour().unwrap_or(draft.page.minute));
+            check_closed(&ledger.snapshot, counted_at, now)?;
+        }
         let shown = match self.signed.dry_run {
             true => None,
             false => Some(put(&ledger, &fold, &draft, now).await?),
         };
-        let command = self.command(&request, options);
-        let report = Report { draft: &draft, is_repeated, shown, command: &command };
+        let command = self.command(&request, &draft.signature, options);
+        let report = Report { draft: &draft, is_registered, is_counted, shown, command: &command };
         console::print(&if options.json { report.json()? } else { report.text()? })?;
         if shown.is_some() && !options.json {
             console::note(&format!("To repeat it after a restore of the ledger: {command}"));
@@ -119,14 +123,14 @@ impl Void {
         let author = author(self.signed.author.as_deref(), ledger).await?;
         let (reason, at) = (self.signed.reason.clone(), minute.text());
         let names: Vec<String> = ids.iter().map(|id| format!("{id:016x}")).collect();
-        let parts = ["void", &*author, &*reason, &*at];
+        let parts = ["void", lasting(&author), &*reason, &*at];
         let parts: Vec<&str> = parts.into_iter().chain(names.iter().map(String::as_str)).collect();
         let id = self.signed.id.clone().unwrap_or_else(|| default_id(&parts));
         Ok(Request { ids, minute, signature: Signature { id, author, reason } })
     }
 
     /// The page that takes the records back; `None` if all of them already were.
-    async fn draft(&self, ledger: &Open, request: &Request, now: Timestamp) -> anyhow::Result<Option<Draft>> {
+    async fn draft(&self, ledger: &Open, request: &Request) -> anyhow::Result<Option<Draft>> {
         let Request { ids, minute, signature } = request;
         let found = records(ledger, *minute).await?;
         let is_known = |id: &u64| found.records.iter().any(|record| record.id.short() == *id);
@@ -144,8 +148,6 @@ impl Void {
             console::note(&format!("note: skipping {} taken back before", counted(ids.len() - open.len(), "record")));
         }
         let content = ledger.folder.counted_rows(*minute, &open, None).await.context("read the ledger")?;
-        let counted_at = content.groups.iter().map(|group| group.key.event_hour().unwrap_or(*minute));
-        check_closed(&ledger.snapshot, counted_at, now)?;
         let (page, kind) = signature.void(*minute, content);
         if page.data.len() > MAX_PAGE_BYTES {
             return Err(
@@ -155,7 +157,7 @@ impl Void {
         Ok(Some(Draft { signature: signature.clone(), page, kind }))
     }
 
-    fn command(&self, request: &Request, options: &Options) -> String {
+    fn command(&self, request: &Request, signature: &Signature, options: &Options) -> String {
         let mut line = CommandLine::new("usagectl correct void");
         match &self.correction {
             Some(name) => line = line.with("--correction", name),
@@ -166,7 +168,7 @@ impl Void {
                 line = line.with("--at", &request.minute.text());
             }
         }
-        let Signature { id, author, reason } = &request.signature;
+        let Signature { id, author, reason } = signature;
         line.with("--id", id).with("--author", author).with("--reason", reason).at(&self.place, options).text()
     }
 }
@@ -179,22 +181,14 @@ async fn again(ledger: &Open, registered: Registered, request: &Request) -> anyh
     let taken: BTreeSet<u64> = registered.content.short_ids().collect();
     let mut is_same = matches!(registered.kind, PageKind::Void(..))
         && registered.page.minute == request.minute
-        && registered.signature == request.signature
         && taken.is_subset(&request.ids);
     // The page doesn't have what was taken back before it was put.
     if is_same && taken.len() < request.ids.len() {
         let voided = voided(&records(ledger, request.minute).await?);
         is_same = request.ids.difference(&taken).all(|id| voided.contains(id));
     }
-    if !is_same {
-        let Signature { id, author, reason } = &registered.signature;
-        let (kind, minute) = (kind_name(&registered.kind), registered.page.minute.text());
-        return Err(UsageError(format!(
-            "--id: `{id}` is already the {kind} of {minute} by {author} ({reason}); choose another name, or leave --id out"
-        ))
-        .into());
-    }
-    Ok(Draft { signature: registered.signature, page: registered.page, kind: registered.kind })
+    check_name(&registered, &request.signature, is_same)?;
+    Ok(registered.into())
 }
 
 async fn records(ledger: &Open, minute: Segment) -> anyhow::Result<MinuteRecords> {
@@ -225,21 +219,18 @@ fn nothing(options: &Options, request: &Request) -> String {
 struct Report<'r> {
     draft: &'r Draft,
     /// Whether it was registered before.
-    is_repeated: bool,
+    is_registered: bool,
+    /// Whether it was in the ledger before.
+    is_counted: bool,
     shown: Option<Shown>,
     command: &'r str,
 }
 
 impl Report<'_> {
-    fn content(&self) -> anyhow::Result<PageContent> {
-        let Draft { page, kind, .. } = self.draft;
-        PageContent::read(&page.data, kind, page.name).context("read the page")
-    }
-
     fn json(&self) -> anyhow::Result<String> {
         let Signature { id, author, reason } = &self.draft.signature;
         let shown = self.shown.map(|shown| shown == Shown::Now);
-        let records: Vec<Value> = rows(&self.content()?)?
+        let records: Vec<Value> = rows(&self.draft.content()?)?
             .into_iter()
             .map(|(id, group, amounts)| {
                 let amounts: serde_json::Map<String, Value> =
@@ -249,8 +240,8 @@ impl Report<'_> {
             .collect();
         Ok(json!({
             "id": id, "kind": "void", "author": author, "reason": reason, "at": self.draft.page.minute.text(),
-            "page": format!("{:016x}", self.draft.page.name), "records": records, "registered_before": self.is_repeated,
-            "dry_run": self.shown.is_none(), "shown": shown, "command": self.command,
+            "page": format!("{:016x}", self.draft.page.name), "records": records, "registered_before": self.is_registered,
+            "counted_before": self.is_counted, "dry_run": self.shown.is_none(), "shown": shown, "command": self.command,
         })
         .to_string())
     }
@@ -258,13 +249,14 @@ impl Report<'_> {
     fn text(&self) -> anyhow::Result<String> {
         let Signature { id, author, reason } = &self.draft.signature;
         let mut table = titled(["record", "group", "took back"]);
-        for (id, group, amounts) in rows(&self.content()?)? {
+        for (id, group, amounts) in rows(&self.draft.content()?)? {
             let amounts: Vec<String> = amounts.iter().map(|(measure, amount)| format!("{measure} {amount}")).collect();
             table.add_row([text(&id), text(&group.join(" ")), number(&amounts.join(", "))]);
         }
-        let end = match (self.shown, self.is_repeated) {
-            (None, _) => "Nothing was written (dry run).",
-            (Some(_), true) => "It was put before under this name, so nothing changed.",
+        let end = match (self.shown, self.is_counted) {
+            (None, true) => "It is in the ledger already. Nothing was written (dry run).",
+            (None, false) => "Nothing was written (dry run).",
+            (Some(_), true) => "It was in the ledger already, so nothing changed.",
             (Some(shown), false) => shown.text(),
         };
         let title = format!("void {id} at {}\nby ", self.draft.page.minute.text());
