@@ -5,7 +5,7 @@ use laptop::emulators::{Services, sdk_config};
 use serde_json::{Value, json};
 
 use crate::correct::{counted, minute_of, month, order_at, recent};
-use crate::fixture::{Fixture, event};
+use crate::fixture::{Fixture, Run, event};
 
 /// The exit code and the result of `prove --json`.
 fn prove(fixture: &Fixture, window: &str) -> (Option<i32>, Value) {
@@ -268,6 +268,20 @@ async fn snapshots_that_have_expired_are_not_compared_and_not_repaired() {
     let (code, proof) = prove(hour);
     assert_eq!((code, &proof["wrong_snapshot_count"], &proof["expired_windows"]), (Some(0), &json!(0), &json!(1)));
     assert_eq!(run(&["reconcile", "--archive"]).code, Some(0));
+}
+
+/// Its pages aren't read, so its records are in the archive only.
+#[test]
+fn an_hour_whose_pages_have_expired_has_no_gaps() {
+    let fixture = Fixture::new();
+    let second = recent() - 30 * 86_400;
+    fixture.write("event.json", &event(&[order_at(1, "10", second)]));
+    let run: Run = fixture.command(&["invoke", "event.json"]).env("HORIZON_DAYS", "40").output().unwrap().into();
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let (code, proof) = prove(&fixture, &minute_of(second)[..13]);
+    let continuity = &proof["archive"]["continuity"];
+    assert_eq!((code, &proof["expired_minutes"]), (Some(0), &json!(60)), "{proof:#}");
+    assert_eq!([&continuity["records"], &continuity["gap_count"]], [&json!(0); 2], "{proof:#}");
 }
 
 /// The stream lost a change from 10 to 15.

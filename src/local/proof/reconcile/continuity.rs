@@ -14,9 +14,22 @@ use usage_compact::steps::{Amounts, Step, first_bytes, sums};
 /// How many gaps are listed. The others are only counted.
 const LISTED_GAPS: usize = 20;
 
-/// What the ledger counted for the records of a period: amounts by the first 8 bytes of a record's id, its group and measure.
+/// What the ledger counted for the records of a period.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CountedRecords(pub BTreeMap<u64, Amounts>);
+pub struct CountedRecords {
+    /// Amounts by the first 8 bytes of a record's id, its group and measure.
+    pub amounts: BTreeMap<u64, Amounts>,
+    /// The first second of the hours that were read. The pages of those before may have expired, so that nothing is known of what
+    /// counted in them.
+    pub read_from: i64,
+}
+
+impl CountedRecords {
+    /// Whether the ledger was read for what counts at this time.
+    fn has_read(&self, at: Timestamp) -> bool {
+        at.seconds() >= self.read_from
+    }
+}
 
 /// Where ledger and archive differ about a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -98,12 +111,11 @@ impl<'c> Continuity<'c> {
     ) -> anyhow::Result<()> {
         let Some(counted) = self.counted else { return Ok(()) };
         let Some(id) = first_bytes(&step.id) else { return Ok(()) };
-        let counts_in_period = |one: &&CounterAdditions| {
-            site.period.is_none_or(|period| period.contains(&windows::local(one.at(created_at), site.zone())))
-        };
-        let derived = sums(additions.iter().filter(counts_in_period))?;
+        let derived = sums(
+            additions.iter().filter(|one| counted.has_read(one.at(created_at)) && is_checked(site, one.at(created_at))),
+        )?;
         let nothing = BTreeMap::new();
-        let own = counted.0.get(&id);
+        let own = counted.amounts.get(&id);
         let found = own.unwrap_or(&nothing);
         let names: BTreeSet<&(Vec<String>, String)> = derived.keys().chain(found.keys()).collect();
         let value = |of: &Amounts, name| of.get(name).copied().unwrap_or_default();
@@ -132,8 +144,8 @@ impl<'c> Continuity<'c> {
         at: Timestamp,
         additions: &[CounterAdditions],
     ) -> anyhow::Result<()> {
-        let is_checked = site.period.is_none_or(|period| period.contains(&windows::local(at, site.zone())));
-        if self.counted.is_none() || !is_checked || additions.is_empty() {
+        let is_read = self.counted.is_some_and(|counted| counted.has_read(at));
+        if !is_read || !is_checked(site, at) || additions.is_empty() {
             return Ok(());
         }
         let amounts = texts(&sums(additions)?);
@@ -154,10 +166,10 @@ impl<'c> Continuity<'c> {
     /// The result, with the records that only the ledger has.
     pub(super) fn finish(mut self) -> Gaps {
         let Some(counted) = self.counted else { return self.gaps };
-        self.gaps.records = u64::try_from(counted.0.len()).unwrap_or(u64::MAX);
-        let unseen: Vec<u64> = counted.0.keys().filter(|id| !self.seen.contains(id)).copied().collect();
+        self.gaps.records = u64::try_from(counted.amounts.len()).unwrap_or(u64::MAX);
+        let unseen: Vec<u64> = counted.amounts.keys().filter(|id| !self.seen.contains(id)).copied().collect();
         for id in unseen {
-            let amounts = counted.0.get(&id).map(texts).unwrap_or_default();
+            let amounts = counted.amounts.get(&id).map(texts).unwrap_or_default();
             if self.unarchived.get_mut(&amounts).and_then(Vec::pop).is_some() {
                 continue;
             }
@@ -182,6 +194,11 @@ impl<'c> Continuity<'c> {
             self.gaps.gaps.push(gap);
         }
     }
+}
+
+/// Whether what counts at this time is checked.
+fn is_checked(site: &Site<'_>, at: Timestamp) -> bool {
+    site.period.is_none_or(|period| period.contains(&windows::local(at, site.zone())))
 }
 
 fn texts(amounts: &Amounts) -> Vec<AmountText> {

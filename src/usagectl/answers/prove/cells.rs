@@ -119,6 +119,7 @@ pub(super) async fn read(
         let has_hour = |window: &&WindowKey| window.start() <= hour.start() && hour.start() < window.end();
         let within: Vec<WindowKey> = windows.iter().filter(has_hour).copied().collect();
         if is_expiring(Segment::at(hour.start()), ledger.folder.ledger.keep_days, now) {
+            cells.records.read_from = hour.end();
             if had_usage(ledger, hour).await? {
                 cells.expired += 60;
                 incomplete.extend(within);
@@ -205,7 +206,7 @@ fn note(record: &PageRecord, records: &mut CountedRecords) -> anyhow::Result<()>
     if record.kind != PageKind::Usage {
         return Ok(());
     }
-    let own = records.0.entry(record.id.short()).or_default();
+    let own = records.amounts.entry(record.id.short()).or_default();
     for (measure, amount) in &record.amounts {
         // An update whose images count in two hours has an amount in each of them.
         let sum = own.entry((record.key.0.clone(), measure.clone())).or_default();

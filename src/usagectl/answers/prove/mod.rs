@@ -237,14 +237,7 @@ async fn compare_archive(ledger: &Open, window: WindowKey, cells: &Cells, now: T
     let compared = reconcile::prove(&site, &cells.records, &|| progress.inc(1)).await;
     progress.finish_and_clear();
     match compared {
-        Ok((report, mut gaps)) => {
-            // Records of pages that have expired are in the archive only.
-            if cells.expired > 0 {
-                gaps.gaps.retain(|gap| gap.what != reconcile::GapKind::NotCounted);
-                gaps.gap_count = u64::try_from(gaps.gaps.len()).unwrap_or(u64::MAX);
-            }
-            Ok(Archive::Compared(Box::new(report), gaps))
-        }
+        Ok((report, gaps)) => Ok(Archive::Compared(Box::new(report), gaps)),
         Err(error) => match error.downcast::<Unprovable>() {
             Ok(Unprovable(reasons)) => Ok(Archive::NotComparable(reasons)),
             Err(error) => Err(error),

@@ -229,3 +229,31 @@ async fn backfilled_rows_without_an_event_id_are_refused_as_evidence() {
     let unprovable = reconcile(&fixture.site(), &Truth::Archive, None, &|| {}).await.unwrap_err();
     assert!(unprovable.to_string().contains("\"source\": \"event_id\""), "{unprovable}");
 }
+
+/// Pages expire before the archive does, so records of their hours are in the archive only.
+#[tokio::test]
+async fn records_whose_pages_have_expired_hide_no_gap_of_the_others() {
+    let (_folder, fixture) = fixture(false).await;
+    let (expired, kept) = (-7_200, -3_600);
+    let records: Vec<Value> =
+        (1..=25).map(|number| change(number, &format!("expired-{number}"), expired, None, Some(1))).collect();
+    fixture.append(&records).await;
+    // The stream lost a change from 10 to 15.
+    fixture.append(&[change(30, "z", kept, None, Some(10)), change(31, "z", kept + 1, Some(15), Some(20))]).await;
+    let from = midnight() + kept;
+    let mut counted = CountedRecords { read_from: from, ..fixture.counted_records(from).await };
+    let day = Period::new(&text_of(from)[..10]);
+    let site = Site { period: Some(&day), ..fixture.site() };
+    let gaps = async |counted: &CountedRecords| prove(&site, counted, &|| {}).await.unwrap().1;
+    let kinds = |gaps: &Gaps| gaps.gaps.iter().map(|gap| gap.what).collect::<Vec<_>>();
+    let found = gaps(&counted).await;
+    assert_eq!((found.gap_count, kinds(&found)), (1, vec![GapKind::Discontinuous]), "{found:#?}");
+    // Pages of the later hour are lost.
+    let lost = CountedRecords { amounts: BTreeMap::new(), ..counted.clone() };
+    let found = gaps(&lost).await;
+    assert_eq!((found.gap_count, kinds(&found)), (2, vec![GapKind::NotCounted; 2]), "{found:#?}");
+    // A page counts what the archive lacks.
+    counted.amounts.insert(7, counted.amounts.values().next().unwrap().clone());
+    let found = gaps(&counted).await;
+    assert_eq!(kinds(&found), [GapKind::Discontinuous, GapKind::NotArchived], "{found:#?}");
+}

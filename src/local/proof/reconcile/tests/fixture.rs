@@ -239,7 +239,7 @@ impl Fixture {
             for record in read.records.into_iter().filter(|record| record.standing != Standing::Repeated) {
                 let amounts =
                     record.amounts.into_iter().map(|(measure, amount)| ((record.key.0.clone(), measure), amount));
-                counted.0.entry(record.id.short()).or_default().extend(amounts);
+                counted.amounts.entry(record.id.short()).or_default().extend(amounts);
             }
         }
         counted
