@@ -376,10 +376,111 @@ async fn a_command_that_was_killed_at_any_step_is_completed_by_the_next_one() {
         assert_eq!(month(&fixture)["amount"], json!("200"), "it isn't folded yet");
         let listed = fixture.json(&["correct", "list", "--local"]);
         assert_eq!(listed["standing"], json!(if has_page { "counts" } else { "unfinished" }));
+        if !has_page {
+            // What was never put isn't expected.
+            agrees(&fixture);
+        }
         assert_eq!(fixture.run(&arguments).code, Some(0));
         assert_eq!(month(&fixture)["amount"], json!("205"), "page: {has_page}");
         agrees(&fixture);
     }
+}
+
+/// The standing of each correction and void, by name.
+fn standings(fixture: &Fixture) -> Vec<(String, String)> {
+    let listed = fixture.run(&["correct", "list", "--local", "--json"]).stdout;
+    let lines = listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.map(|line| ["id", "standing"].map(|name| line[name].as_str().unwrap().to_owned()).into()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_void_that_was_killed_at_any_step_is_completed_by_the_next_one() {
+    for has_page in [false, true] {
+        let fixture = counted();
+        let at = minute_of(recent());
+        assert_eq!(fixture.run(&[&add("amount", "5", &at)[..], &["--id", "C-1"]].concat()).code, Some(0));
+        {
+            let services = Services::start(Some(&fixture.0.path().join(".usage"))).unwrap();
+            let ledger = ledger(&services);
+            let content = ledger.registered_as("C-1", None).await.unwrap().unwrap().content;
+            let signature = Signature { id: "V-1".into(), author: "ann".into(), reason: "it was a test".into() };
+            let (page, kind) = signature.void(Segment::at(recent()), content);
+            ledger.register(&signature, &page, &kind, None).await.unwrap();
+            if has_page {
+                ledger.put_page(&page, &kind, None).await.unwrap();
+            }
+        }
+        let expected = if has_page { ["taken_back", "counts"] } else { ["counts", "unfinished"] };
+        let expected = [("C-1", expected[0]), ("V-1", expected[1])].map(|(id, standing)| (id.into(), standing.into()));
+        assert_eq!(standings(&fixture), expected, "page: {has_page}");
+        if !has_page {
+            agrees(&fixture);
+        }
+        let arguments = [&["correct", "void", "--correction", "C-1", "--id", "V-1"], &SIGNED[..]].concat();
+        let report = fixture.json(&[&arguments[..], &["--dry-run"]].concat());
+        let before = [&report["registered_before"], &report["counted_before"]];
+        assert_eq!(before, [&json!(true), &json!(has_page)], "{report:#}");
+        let run = fixture.run(&arguments);
+        let says_nothing_changed = run.stdout.contains("It was in the ledger already, so nothing changed.");
+        assert_eq!((run.code, says_nothing_changed), (Some(0), has_page), "{run:?}");
+        assert_eq!(month(&fixture)["amount"], json!("200"), "page: {has_page}");
+        agrees(&fixture);
+    }
+}
+
+/// An earlier command was killed before it put the page.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_void_of_a_window_that_has_closed_meanwhile_is_not_completed() {
+    let fixture = counted();
+    fixture.write_orders(|text| {
+        let customer = "entity = \"{customer}\"\n";
+        let time = format!("window_time = {{ attribute = \"placed_at\", beyond = \"reject\" }}\n{customer}");
+        let closing = "[snapshot]\nclosing = { grace = \"1m\", late = \"adjust\" }\n";
+        text.replace("[snapshot]\n", closing).replace(customer, &time)
+    });
+    let at = minute_of(recent() + 60);
+    let id = tokio::task::block_in_place(|| record(&fixture, "70"));
+    let arguments = [&void(&[&id], &at)[..], &["--id", "V-1"]].concat();
+    {
+        let services = Services::start(Some(&fixture.0.path().join(".usage"))).unwrap();
+        let ledger = ledger(&services);
+        let minute = Segment::at(recent() + 60);
+        let content = ledger.pages(minute, 0..1, None).await.unwrap().remove(0).content;
+        let signature = Signature { id: "V-1".into(), author: "ann".into(), reason: "it was a test".into() };
+        let (page, kind) = signature.void(minute, content);
+        ledger.register(&signature, &page, &kind, None).await.unwrap();
+    }
+    refused(&fixture, &[&arguments[..], &["--pipeline-dir", "orders"]].concat(), "closed windows don't change");
+    assert_eq!(month(&fixture)["amount"], json!("200"));
+    // Without such a rule, it is completed.
+    assert_eq!(fixture.run(&arguments).code, Some(0));
+    assert_eq!(month(&fixture)["amount"], json!("130"));
+}
+
+/// Pages expire, and the register doesn't.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correction_that_was_never_put_does_not_count_after_its_minute_has_expired() {
+    let fixture = counted();
+    {
+        let services = Services::start(Some(&fixture.0.path().join(".usage"))).unwrap();
+        let ledger = ledger(&services);
+        let key = CounterKey(vec!["7".to_owned(), "orders".to_owned()]);
+        let amount = ("amount", usage_aggregator::decimal::Decimal::from(5));
+        let signature = Signature { id: "C-1".into(), author: "ann".into(), reason: "late".into() };
+        let (page, kind) = signature.correction(Segment::at(recent() - 60 * 86_400), &key, amount, 1).unwrap();
+        ledger.register(&signature, &page, &kind, None).await.unwrap();
+    }
+    let with = |standing: &str| vec![("C-1".to_owned(), standing.to_owned())];
+    assert_eq!(standings(&fixture), with("not_known"));
+    assert!(fixture.run(&["correct", "list", "--local"]).stdout.contains("expired, not known"));
+    agrees(&fixture);
+    {
+        let services = Services::start(Some(&fixture.0.path().join(".usage"))).unwrap();
+        let ledger = ledger(&services);
+        let registered = ledger.registered_as("C-1", None).await.unwrap().unwrap();
+        ledger.note_put(&registered, None).await.unwrap();
+    }
+    assert_eq!(standings(&fixture), with("counts"), "its page is known to have been put");
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub struct Registered {
     pub page: Page,
     /// The content of the page.
     pub content: PageContent,
+    /// Whether the page is known to have been put. It is also noted for the time after the page has expired.
+    pub is_put: bool,
 }
 
 /// An audit entry: what a tool changed, and on whose behalf.
@@ -45,6 +47,7 @@ const AUDITS: &str = "r#";
 const MINUTE: &str = "minute";
 const NAME: &str = "page";
 const TEXT: &str = "text";
+const IS_PUT: &str = "put";
 
 impl LedgerTable {
     /// Registers a correction, unless its name is taken. Returns what then has the name.
@@ -59,8 +62,14 @@ impl LedgerTable {
         deadline: Option<Instant>,
     ) -> Result<Registered, Error> {
         let doing = format!("register a correction in {} (dynamodb:PutItem)", self.name);
+        self.put_new(&doing, self.register_item(signature, page, kind), deadline).await?;
+        let missing = || Error::transient(format!("{doing}: it isn't there after it was put"));
+        self.registered_as(&signature.id, deadline).await?.ok_or_else(missing)
+    }
+
+    fn register_item(&self, signature: &Signature, page: &Page, kind: &PageKind) -> Item {
         let [what, author, reason] = kind.texts();
-        let item: Item = [
+        [
             (KEY, AttributeValue::S(format!("{CORRECTIONS}{}", self.pipeline))),
             (SORT_KEY, AttributeValue::S(signature.id.clone())),
             (KIND, AttributeValue::S(what.to_owned())),
@@ -71,10 +80,26 @@ impl LedgerTable {
             (DATA, AttributeValue::B(Blob::new(page.data.clone()))),
         ]
         .map(|(name, value)| (name.to_owned(), value))
-        .into();
-        self.put_new(&doing, item, deadline).await?;
-        let missing = || Error::transient(format!("{doing}: it isn't there after it was put"));
-        self.registered_as(&signature.id, deadline).await?.ok_or_else(missing)
+        .into()
+    }
+
+    /// Notes that the page of a correction was put.
+    ///
+    /// # Errors
+    /// Transient if the deadline passed, config if someone must fix something first.
+    pub async fn note_put(&self, registered: &Registered, deadline: Option<Instant>) -> Result<(), Error> {
+        if registered.is_put {
+            return Ok(());
+        }
+        let doing = format!("note in {} that a correction was put (dynamodb:PutItem)", self.name);
+        let mut item = self.register_item(&registered.signature, &registered.page, &registered.kind);
+        item.insert(IS_PUT.to_owned(), AttributeValue::Bool(true));
+        retried(deadline, &doing, || async {
+            let put = self.client.put_item().table_name(&self.name).set_item(Some(item.clone()));
+            let sent = put.customize().config_override(no_retries()).send().await;
+            sent.map(|_| ()).map_err(|error| never_poison(Error::from_sdk(&doing, &error)))
+        })
+        .await
     }
 
     /// The correction with this name, if there is one.
@@ -164,7 +189,8 @@ impl LedgerTable {
             return Err(damaged("it isn't a correction of this release"));
         };
         let content = PageContent::read(&data, &kind, name).map_err(|what| damaged(&what.to_string()))?;
-        Ok(Registered { signature, kind, page: Page { minute, name, data, records: Vec::new() }, content })
+        let is_put = item.get(IS_PUT).and_then(|put| put.as_bool().ok()).copied().unwrap_or_default();
+        Ok(Registered { signature, kind, page: Page { minute, name, data, records: Vec::new() }, content, is_put })
     }
 }
 

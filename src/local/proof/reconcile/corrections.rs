@@ -8,10 +8,10 @@ use super::Site;
 use super::expected_totals::{Counter, ExpectedTotals};
 use super::windows;
 use stream_types::{Decimal, Timestamp};
-use usage_aggregator::ledger::{Aggregate, LedgerTable, PageKind, Registered};
+use usage_aggregator::ledger::{Aggregate, LedgerTable, PageKind, Registered, is_expiring};
 use usage_aggregator::usage::{Cell, Segment};
 
-/// The corrections and voids in the ledger.
+/// The corrections and voids in the ledger whose pages were put.
 #[derive(Debug, Default)]
 pub(super) struct Corrections {
     registered: Vec<Registered>,
@@ -23,7 +23,12 @@ impl Corrections {
     /// The corrections in the ledger of a pipeline that counts.
     pub(super) async fn read(site: &Site<'_>) -> anyhow::Result<Corrections> {
         let Some(ledger) = ledger(site) else { return Ok(Corrections::default()) };
-        let registered = ledger.registered(None).await.context("read the corrections")?;
+        let mut registered = Vec::new();
+        for one in ledger.registered(None).await.context("read the corrections")? {
+            if is_put(&ledger, &one, site.now).await? {
+                registered.push(one);
+            }
+        }
         let void = registered.iter().filter(|one| matches!(one.kind, PageKind::Void(..))).flat_map(ids).collect();
         Ok(Corrections { registered, void })
     }
@@ -59,6 +64,16 @@ impl Corrections {
         }
         totals.settle()
     }
+}
+
+/// Whether the page of a correction was put: the command that registered it may not have ended.
+async fn is_put(ledger: &LedgerTable, one: &Registered, now: Timestamp) -> anyhow::Result<bool> {
+    let minute = one.page.minute;
+    if one.is_put || is_expiring(minute, ledger.keep_days, now) {
+        return Ok(one.is_put);
+    }
+    let names = ledger.page_names(minute, 0..ledger.buckets, None).await.context("read the ledger")?;
+    Ok(names.iter().any(|page| page.name == one.page.name))
 }
 
 /// The ledger of a pipeline that counts.

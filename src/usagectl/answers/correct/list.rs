@@ -49,12 +49,14 @@ const CONCURRENT_READS: usize = 8;
 /// Whether a correction counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// Its page is in the ledger, or has expired after it was folded.
+    /// Its page is in the ledger, or was and has expired.
     Counts,
     /// It was taken back.
     TakenBack,
     /// Its page isn't in the ledger: the command that put it didn't end.
     Unfinished,
+    /// Its page may have expired, and the command that put it didn't end.
+    NotKnown,
 }
 
 impl Standing {
@@ -63,6 +65,7 @@ impl Standing {
             Standing::Counts => "counts",
             Standing::TakenBack => "taken back",
             Standing::Unfinished => "unfinished: run it again",
+            Standing::NotKnown => "expired, not known",
         }
     }
 }
@@ -74,17 +77,20 @@ impl List {
         let now = event_source_mapping::now()?;
         let table = &ledger.folder.ledger;
         let all = table.registered(None).await.context("read the corrections")?;
-        let voided = voided(&all);
         let mut kept: Vec<&Registered> = all.iter().filter(|registered| self.wants(registered)).collect();
         kept.sort_by_key(|registered| registered.page.minute);
         let minutes: BTreeSet<Segment> = kept.iter().map(|registered| registered.page.minute).collect();
         let names = names(&ledger.folder, minutes, now).await?;
+        let voided = voided(&all, &names);
         let standing = |registered: &Registered| {
             let record = registered.signature.record_id().short();
-            match &registered.kind {
-                _ if names.is_missing(registered) => Standing::Unfinished,
-                PageKind::Correction(..) if voided.contains(&(registered.page.minute, record)) => Standing::TakenBack,
-                _ => Standing::Counts,
+            match (&registered.kind, names.is_put(registered)) {
+                (_, Some(false)) => Standing::Unfinished,
+                (PageKind::Correction(..), _) if voided.contains(&(registered.page.minute, record)) => {
+                    Standing::TakenBack
+                }
+                (_, None) => Standing::NotKnown,
+                (_, Some(true)) => Standing::Counts,
             }
         };
         let mut lines = Vec::new();
@@ -125,9 +131,9 @@ impl List {
     }
 }
 
-/// The minutes and the beginnings of the ids of all records that were taken back.
-fn voided(all: &[Registered]) -> BTreeSet<(Segment, u64)> {
-    let voids = all.iter().filter(|registered| matches!(registered.kind, PageKind::Void(..)));
+/// The minutes and the beginnings of the ids of the records that were taken back in the minutes of these pages.
+fn voided(all: &[Registered], names: &Names) -> BTreeSet<(Segment, u64)> {
+    let voids = all.iter().filter(|one| matches!(one.kind, PageKind::Void(..)) && names.is_put(one) == Some(true));
     voids.flat_map(|void| void.content.short_ids().map(|id| (void.page.minute, id))).collect()
 }
 
@@ -139,9 +145,13 @@ struct Names {
 }
 
 impl Names {
-    fn is_missing(&self, registered: &Registered) -> bool {
+    /// Whether the page was put, if that is known.
+    fn is_put(&self, registered: &Registered) -> Option<bool> {
         let minute = registered.page.minute;
-        !is_expiring(minute, self.keep_days, self.now) && !self.found.contains(&(minute, registered.page.name))
+        match is_expiring(minute, self.keep_days, self.now) {
+            true => registered.is_put.then_some(true),
+            false => Some(self.found.contains(&(minute, registered.page.name))),
+        }
     }
 }
 
@@ -172,6 +182,7 @@ fn json_line(registered: &Registered, standing: Standing) -> anyhow::Result<Stri
             Standing::Counts => "counts",
             Standing::TakenBack => "taken_back",
             Standing::Unfinished => "unfinished",
+            Standing::NotKnown => "not_known",
         },
     })
     .to_string())

@@ -94,6 +94,7 @@ pub(super) async fn put(ledger: &Open, fold: &Fold, draft: &Draft, now: Timestam
     check_same(&registered, draft)?;
     // Its page may be of an earlier generation or of another session of the author, but never a second one.
     let page = table.put_page(&registered.page, &registered.kind, None).await?;
+    table.note_put(&registered, None).await?;
     let notice = Notice { minute: registered.page.minute, page };
     match fold {
         Fold::Function => Ok(Shown::Soon),
