@@ -273,8 +273,16 @@ async fn what_a_repair_cannot_explain_by_the_ledger_stays_a_difference() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_that_does_not_exist_and_a_window_that_is_not_one_are_refused() {
     let deployed = Deployed::new("rs-wrong").await;
-    let missing = deployed.reconcile(&["--at", "2026-03-02T25"]).await;
-    assert_eq!(missing.code, Some(2), "{missing:?}");
+    for (at, expected) in [
+        ("2026-03-02T25", "`2026-03-02T25` isn't a window"),
+        // The pipeline's windows are in UTC.
+        ("2026-03-02T08+01:00", "isn't a window"),
+        ("2026-03-02T08:57", "--at: a minute has no snapshots; choose an hour"),
+        ("total", "--at: the total has every record"),
+    ] {
+        let refused = deployed.reconcile(&["--at", at]).await;
+        assert!((refused.code, &*refused.stdout) == (Some(2), "") && refused.stderr.contains(expected), "{refused:?}");
+    }
     let fixture = Fixture::new();
     for wrong in [
         &["--at", "2026-03-02"][..],

@@ -16,7 +16,6 @@ use tokio::time::Instant;
 use usage_aggregator::config::Config;
 
 use crate::results::differences;
-use crate::results::usage::start;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::durations::duration;
 use crate::shell::options::{Endpoint, Options};
@@ -42,8 +41,9 @@ pub struct Reconcile {
     /// Check the counters of one window of this CloudFormation stack against its archive
     #[arg(long, value_name = "NAME", conflicts_with_all = ["ledger", "archive", "failures"])]
     stack: Option<String>,
-    /// With --stack: the month, day, or hour to check, for example 2026-11-21 [default: yesterday]
-    #[arg(long, value_name = "START", value_parser = start, requires = "stack")]
+    /// With --stack: the month, week, day, or hour to check, in the pipeline's time zone: 2026-11, 2026-W47, 2026-11-21, or
+    /// 2026-11-21T08 [default: yesterday]
+    #[arg(long, value_name = "WINDOW", requires = "stack")]
     at: Option<String>,
     /// With --stack: if counters differ, rewrite the snapshots that differ from the ledger, record an audit entry, and compare again
     #[arg(long, requires = "stack")]

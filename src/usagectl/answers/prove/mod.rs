@@ -12,6 +12,7 @@ use laptop::proof::reconcile::{self, Gaps, Period, Report, Site, Unprovable};
 use usage_aggregator::ledger::{Aggregate, Level, WindowKey};
 use usage_aggregator::pipeline::Snapshot;
 use usage_aggregator::time::Timestamp;
+use usage_aggregator::window::Zone;
 
 use crate::answers::audit;
 use crate::ledger::{Open, open, window};
@@ -109,16 +110,7 @@ impl Prove {
         let access = if self.repair { Access::Write } else { Access::Read };
         let ledger = open(&self.place, options, access).await?;
         let Some(given) = &self.window else { return history(&ledger, options).await };
-        let window = window(given, ledger.snapshot.zone)?;
-        let refused = match window.level {
-            Level::Minute => Some("a minute has no snapshots; choose an hour, a day, a week or a month"),
-            Level::Piece => Some("what one hour says about another has no snapshots; choose an hour"),
-            Level::Total => Some("the total has every record; choose a month"),
-            _ => None,
-        };
-        if let Some(refused) = refused {
-            return Err(UsageError(format!("WINDOW: {refused}")).into());
-        }
+        let window = snapshot_window("WINDOW", given, ledger.snapshot.zone)?;
         let now = event_source_mapping::now()?;
         let proof = prove(&ledger, window, now).await?;
         console::print(&if options.json { proof.json()? } else { proof.text() })?;
@@ -134,6 +126,21 @@ impl Prove {
         }
         Ok(if proof.agrees() { Done::Well } else { Done::WithFailures })
     }
+}
+
+/// Parses a window of snapshots on the command line, in the time zone of the pipeline.
+///
+/// # Errors
+/// If it isn't one, or has too much to be compared.
+pub(super) fn snapshot_window(option: &str, text: &str, zone: Zone) -> Result<WindowKey, UsageError> {
+    let window = window(text, zone)?;
+    let refused = match window.level {
+        Level::Minute => "a minute has no snapshots; choose an hour, a day, a week or a month",
+        Level::Piece => "what one hour says about another has no snapshots; choose an hour",
+        Level::Total => "the total has every record; choose a month",
+        _ => return Ok(window),
+    };
+    Err(UsageError(format!("{option}: {refused}")))
 }
 
 /// Prints the audit entries.

@@ -4,11 +4,13 @@
 use laptop::proof::reconcile::{Period, Report, Site, Truth, reconcile_within};
 use serde_json::{Value, json};
 use usage_aggregator::config::Config;
-use usage_aggregator::time::{DAY_SECONDS, Timestamp};
+use usage_aggregator::ledger::WindowKey;
+use usage_aggregator::time::Timestamp;
+use usage_aggregator::window::{Window, Zone};
 
 use super::lines::{error_line, line};
 use super::{Reconcile, conclude, unprovable_is_usage};
-use crate::answers::prove::{Repair, repair_window};
+use crate::answers::prove::{Repair, repair_window, snapshot_window};
 use crate::ledger;
 use crate::results::differences;
 use crate::shell::console::{self, Done, UsageError, note};
@@ -23,15 +25,16 @@ impl Reconcile {
         let access = if self.repair { Access::Write } else { Access::Read };
         let config = deployment.variables(options, access).await?.with_metrics_sink("none").config()?;
         let now = event_source_mapping::now()?;
-        let period = Period::new(self.at.clone().unwrap_or_else(|| day_before(now)));
+        let zone = config.pipeline.snapshot.as_ref().map_or(Zone::UTC, |snapshot| snapshot.zone);
+        let window = window(self.at.as_deref(), zone, now)?;
+        let period = Period::new(window.text());
         let at = period.name();
-        if now.to_string().starts_with(at) {
+        if window.end() > now.seconds() {
             note(&format!("note: {at} hasn't ended: records that are still on their way are reported as differences"));
         }
         let mut report = self.compare_and_print(&deployment, &config, &period, options).await?;
         if !report.agrees() && self.repair {
             let ledger = ledger::open(&place, options, access).await?;
-            let window = ledger::window(at, ledger.snapshot.zone)?;
             let request = Repair { author: self.author.as_deref(), dry_run: self.dry_run };
             let is_complete = repair_window(&ledger, options, window, &request).await?;
             if self.dry_run {
@@ -117,10 +120,13 @@ fn json_line(name: &str, at: &str, report: &Report) -> anyhow::Result<String> {
     Ok(line.to_string())
 }
 
-/// The day before `now`, which has ended.
-fn day_before(now: Timestamp) -> String {
-    let day_before = Timestamp::from_seconds(now.seconds() - DAY_SECONDS).unwrap_or(now);
-    day_before.date().to_string()
+/// The window to check: the given one, or the day before `now`, which has ended.
+fn window(at: Option<&str>, zone: Zone, now: Timestamp) -> Result<WindowKey, UsageError> {
+    let day_before = || {
+        let today = Window::Day.containing(now, zone);
+        Window::Day.at(today.start - 1, zone).key()
+    };
+    snapshot_window("--at", &at.map_or_else(day_before, str::to_owned), zone)
 }
 
 #[cfg(test)]
@@ -128,7 +134,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_is_the_last_day_that_has_ended() {
-        assert_eq!(day_before(Timestamp::parse("2026-03-01T00:00:01Z").unwrap()), "2026-02-28");
+    fn the_default_is_the_last_day_that_has_ended_in_the_time_zone() {
+        let los_angeles = Zone::named("America/Los_Angeles").unwrap();
+        for (now, zone, expected) in [
+            ("2026-03-01T00:00:01Z", Zone::UTC, "2026-02-28"),
+            // 18:00 on November 28.
+            ("2026-11-29T02:00:00Z", los_angeles, "2026-11-27"),
+            // The day on which the clocks go back has 25 hours.
+            ("2026-11-02T07:59:59Z", los_angeles, "2026-10-31"),
+            ("2026-11-02T08:00:00Z", los_angeles, "2026-11-01"),
+        ] {
+            let now = Timestamp::parse(now).unwrap();
+            let window = window(None, zone, now).unwrap();
+            assert!(window.text() == expected && window.end() <= now.seconds(), "{window}");
+        }
+    }
+
+    #[test]
+    fn a_window_is_named_as_the_pipeline_names_it() {
+        let (berlin, now) = (Zone::named("Europe/Berlin").unwrap(), Timestamp::parse("2026-11-29").unwrap());
+        for right in ["2026-11", "2026-W48", "2026-11-28", "2026-11-28T08+01:00"] {
+            assert_eq!(window(Some(right), berlin, now).unwrap().text(), right);
+        }
+        let refused = |wrong: &str| window(Some(wrong), berlin, now).unwrap_err().to_string();
+        assert!(refused("2026-11-28T08").contains("and its offset in Europe/Berlin"));
+        assert!(refused("2026-11-28T08:57").starts_with("--at: a minute has no snapshots"));
     }
 }

@@ -98,7 +98,7 @@ pub(in crate::results) fn start_length(window: Window) -> usize {
 }
 
 /// Parses the start of a window on the command line: a month, day or hour.
-pub(crate) fn start(text: &str) -> Result<String, String> {
+pub(in crate::results) fn start(text: &str) -> Result<String, String> {
     const FIRST: &str = "2000-01-01T00:00:00Z";
     let full = FIRST.get(text.len()..).map(|rest| format!("{text}{rest}"));
     let known = [7, 10, 13].contains(&text.len()) && full.is_some_and(|full| Timestamp::parse(&full).is_some());
