@@ -484,6 +484,16 @@ async fn a_correction_that_was_never_put_does_not_count_after_its_minute_has_exp
 }
 
 #[test]
+fn a_name_in_an_error_does_not_control_the_terminal() {
+    let fixture = counted();
+    let at = minute_of(recent());
+    let run = fixture.run(&add("am\u{1b}[2Jount\u{9b}31m", "1", &at));
+    assert!(run.stderr.starts_with("error: --measure: unknown measure `am\u{fffd}[2Jount\u{fffd}31m`"), "{run:?}");
+    let controls = run.stderr.chars().filter(|c| c.is_control() && *c != '\n').count();
+    assert_eq!((run.code, controls), (Some(2), 0), "{run:?}");
+}
+
+#[test]
 fn a_running_local_folds_corrections_while_it_folds_load() {
     let fixture = Fixture::new();
     let local = Background::start(&fixture, &["--fold-window", "0"]);

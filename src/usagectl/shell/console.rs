@@ -57,11 +57,13 @@ pub fn print_findings(text: &str) -> anyhow::Result<()> {
     print(&lines.collect::<Vec<_>>().join("\n"))
 }
 
-/// Prints a message that is not part of the result to stderr. On a terminal, `error:` and `warning:` are in color.
+/// Prints a message that is not part of the result to stderr. On a terminal, `error:` and `warning:` are in color. Messages may have
+/// names from events and tables, so each line is made [`plain`].
 pub fn note(text: &str) {
+    let lines = text.split('\n').map(plain).collect::<Vec<_>>().join("\n");
     let text = match has_colors(&io::stderr()) {
-        true => highlighted(text, &[("error:", Color::Red), ("warning:", Color::Yellow)]),
-        false => text.to_owned(),
+        true => highlighted(&lines, &[("error:", Color::Red), ("warning:", Color::Yellow)]),
+        false => lines,
     };
     // If stderr is closed, there is nowhere left to report it.
     let _ = writeln!(io::stderr(), "{text}");
