@@ -111,6 +111,32 @@ mod tests {
         assert_eq!(written(Format::Jsonl, &[]), b"");
     }
 
+    /// Output whose reader has stopped reading.
+    struct Unread;
+
+    impl Write for Unread {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stops_reading_is_recognized_in_every_format() {
+        for format in [Format::Csv, Format::Jsonl, Format::Parquet] {
+            let export = || {
+                let mut writer = RowWriter::new(format, &head(), Unread, Formulas::default())?;
+                // More than the format holds in memory.
+                (0..1_000).try_for_each(|_| writer.write(&row("7", "orders", "amount", "130")))?;
+                writer.finish()
+            };
+            assert_eq!(export().map(|_| ()).unwrap_err().kind(), io::ErrorKind::BrokenPipe, "{format:?}");
+        }
+    }
+
     #[test]
     fn parquet_begins_and_ends_with_its_magic_even_without_rows() {
         for rows in [&rows()[..], &[]] {
