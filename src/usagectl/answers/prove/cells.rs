@@ -62,12 +62,14 @@ pub(super) fn windows(ledger: &Open, window: WindowKey, now: Timestamp) -> BTree
         windows.extend(of_hour.filter(|of| window.start() <= of.start() && of.end() <= window.end()));
     }
     // A snapshot may live longer than the state that it was written from.
-    let is_kept = |window: &WindowKey| {
-        let expires_at = ledger.folder.ledger.expires_at(*window);
-        expires_at.is_none_or(|expires_at| expires_at - DAY_SECONDS > now.seconds())
-    };
-    windows.retain(is_kept);
+    windows.retain(|window| is_kept(ledger, *window, now));
     windows
+}
+
+/// Whether the state of a window can't have expired.
+fn is_kept(ledger: &Open, window: WindowKey, now: Timestamp) -> bool {
+    let expires_at = ledger.folder.ledger.expires_at(window);
+    expires_at.is_none_or(|expires_at| expires_at - DAY_SECONDS > now.seconds())
 }
 
 /// The hours of a window that have begun, and those in which a record may count before they do.
@@ -78,15 +80,13 @@ fn hours(ledger: &Open, window: WindowKey, now: Timestamp) -> impl Iterator<Item
     hours.take_while(move |hour| hour.start() < window.end() && hour.start() <= latest)
 }
 
-/// Whether an hour of which the pages may have expired had any usage. The state of its day outlives its own.
-async fn had_usage(ledger: &Open, hour: WindowKey) -> anyhow::Result<bool> {
-    for window in [hour, hour.within(Level::Day)] {
-        let states = ledger.folder.ledger.states(window, None).await;
-        if !states.with_context(|| format!("read the state of {window}"))?.is_empty() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// Whether an hour of which the pages may have expired had any usage, or may have had some: if its own state may have expired, that of
+/// its day says so, and after that the one of its month, which never expires.
+async fn had_usage(ledger: &Open, hour: WindowKey, now: Timestamp) -> anyhow::Result<bool> {
+    let mut windows = [Level::Hour, Level::Day].map(|level| hour.within(level)).into_iter();
+    let window = windows.find(|window| is_kept(ledger, *window, now)).unwrap_or(hour.within(Level::Month));
+    let states = ledger.folder.ledger.states(window, None).await;
+    Ok(!states.with_context(|| format!("read the state of {window}"))?.is_empty())
 }
 
 /// Reads the states and pages of a window.
@@ -120,7 +120,7 @@ pub(super) async fn read(
         let within: Vec<WindowKey> = windows.iter().filter(has_hour).copied().collect();
         if is_expiring(Segment::at(hour.start()), ledger.folder.ledger.keep_days, now) {
             cells.records.read_from = hour.end();
-            if had_usage(ledger, hour).await? {
+            if had_usage(ledger, hour, now).await? {
                 cells.expired += 60;
                 incomplete.extend(within);
             }

@@ -20,7 +20,7 @@ use crate::results::snapshot_items::Counting;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::options::Options;
 use crate::stack::{Access, Where};
-use cells::{Cell, Cells};
+use cells::{Cell, Cells, NOT_KNOWN};
 pub(super) use repair::Repair;
 
 /// Prove that snapshots, ledger and archive say the same, and that the stream lost no change
@@ -92,7 +92,17 @@ struct Proof {
     wrong_snapshots: Vec<Difference>,
     /// Counters whose state isn't what the pages add up to.
     wrong_states: Vec<Difference>,
+    /// Counters whose value isn't known, so that it isn't compared.
+    not_known: Vec<Difference>,
     archive: Archive,
+}
+
+/// How the counters compare.
+#[derive(Debug, Default)]
+struct Differences {
+    wrong_snapshots: Vec<Difference>,
+    wrong_states: Vec<Difference>,
+    not_known: Vec<Difference>,
 }
 
 /// How the archive compares.
@@ -158,8 +168,8 @@ async fn history(ledger: &Open, options: &Options) -> anyhow::Result<Done> {
 async fn prove(ledger: &Open, window: WindowKey, now: Timestamp) -> anyhow::Result<Proof> {
     let cells = read(ledger, window, now).await?;
     let archive = compare_archive(ledger, window, &cells, now).await?;
-    let (wrong_snapshots, wrong_states) = differences(&ledger.snapshot, &cells);
-    Ok(Proof { window, cells, wrong_snapshots, wrong_states, archive })
+    let Differences { wrong_snapshots, wrong_states, not_known } = differences(&ledger.snapshot, &cells);
+    Ok(Proof { window, cells, wrong_snapshots, wrong_states, not_known, archive })
 }
 
 /// Writes the snapshots of a window again that differ from the ledger, and prints what was written. Returns whether all were.
@@ -174,7 +184,7 @@ pub(super) async fn repair_window(
 ) -> anyhow::Result<bool> {
     let now = event_source_mapping::now()?;
     let cells = read(ledger, window, now).await?;
-    let (wrong, _) = differences(&ledger.snapshot, &cells);
+    let wrong = differences(&ledger.snapshot, &cells).wrong_snapshots;
     let repaired = repair::repair(ledger, window, &wrong, request, now).await?;
     console::print(&repaired.text(options))?;
     Ok(repaired.is_complete())
@@ -196,9 +206,9 @@ async fn read(ledger: &Open, window: WindowKey, now: Timestamp) -> anyhow::Resul
 }
 
 /// The counters whose snapshots aren't what the states say, and those whose states aren't what the pages add up to.
-fn differences(snapshot: &Snapshot, cells: &Cells) -> (Vec<Difference>, Vec<Difference>) {
+fn differences(snapshot: &Snapshot, cells: &Cells) -> Differences {
     let all: BTreeSet<&Cell> = cells.snapshots.keys().chain(cells.states.keys()).chain(cells.pages.keys()).collect();
-    let (mut snapshots, mut states) = (Vec::new(), Vec::new());
+    let mut found = Differences::default();
     for cell in all {
         let of = |values: &cells::Values| values.get(cell).cloned();
         let difference = Difference {
@@ -207,16 +217,21 @@ fn differences(snapshot: &Snapshot, cells: &Cells) -> (Vec<Difference>, Vec<Diff
             state: of(&cells.states),
             pages: of(&cells.pages),
         };
+        // A snapshot keeps the last value that the ledger knew.
+        if [&difference.state, &difference.pages].iter().any(|value| value.as_deref() == Some(NOT_KNOWN)) {
+            found.not_known.push(difference);
+            continue;
+        }
         if difference.snapshot != difference.state && !cells.expired_windows.contains(&cell.window) {
-            snapshots.push(difference.clone());
+            found.wrong_snapshots.push(difference.clone());
         }
         // What isn't a sum doesn't add up.
         let adds_up = cells.added_up.contains(&cell.window) && snapshot.aggregate_of(&cell.measure) == Aggregate::Sum;
         if adds_up && difference.pages != difference.state {
-            states.push(difference);
+            found.wrong_states.push(difference);
         }
     }
-    (snapshots, states)
+    found
 }
 
 async fn compare_archive(ledger: &Open, window: WindowKey, cells: &Cells, now: Timestamp) -> anyhow::Result<Archive> {

@@ -13,7 +13,7 @@ use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::{CounterKey, SnapshotItem};
 
 use super::Difference;
-use super::cells::{Cell, NOT_KNOWN};
+use super::cells::Cell;
 use crate::answers::audit::change_line;
 use crate::ledger::{Open, author, put_audits, refused_text};
 use crate::shell::console::{counted, plain};
@@ -38,8 +38,6 @@ pub(super) struct Repaired {
     audits: Vec<String>,
     /// Counters that the ledger doesn't have: their snapshots stay.
     unknown: usize,
-    /// Counters whose values the ledger no longer knows: their snapshots keep the last ones.
-    not_known: usize,
     /// Counters that weren't written, though DynamoDB refused nothing.
     left: usize,
 }
@@ -52,12 +50,9 @@ pub(super) async fn repair(
     request: &Repair<'_>,
     now: Timestamp,
 ) -> anyhow::Result<Repaired> {
-    let has = |difference: &&Difference, state: Option<&str>| difference.state.as_deref() == state;
-    let unknown = wrong.iter().filter(|difference| has(difference, None)).count();
-    let not_known = wrong.iter().filter(|difference| has(difference, Some(NOT_KNOWN))).count();
-    let is_known = |difference: &&Difference| difference.state.as_deref().is_some_and(|state| state != NOT_KNOWN);
-    let known: Vec<&Difference> = wrong.iter().filter(is_known).collect();
-    let mut repaired = Repaired { dry_run: request.dry_run, unknown, not_known, ..Repaired::default() };
+    let known: Vec<&Difference> = wrong.iter().filter(|difference| difference.state.is_some()).collect();
+    let unknown = wrong.len() - known.len();
+    let mut repaired = Repaired { dry_run: request.dry_run, unknown, ..Repaired::default() };
     if request.dry_run || known.is_empty() {
         repaired.counters = known.iter().map(|difference| of(difference)).collect();
         return Ok(repaired);
@@ -100,28 +95,23 @@ fn of(difference: &Difference) -> Value {
 impl Repaired {
     /// Whether every snapshot that differs was written again.
     pub(super) fn is_complete(&self) -> bool {
-        let left = self.unknown + self.not_known + self.left;
-        !self.dry_run && left == 0 && self.written.refused.is_empty()
+        !self.dry_run && self.unknown + self.left == 0 && self.written.refused.is_empty()
     }
 
     pub(super) fn text(&self, options: &Options) -> String {
-        let Repaired { counters, dry_run, written, audits, unknown, not_known, left } = self;
+        let Repaired { counters, dry_run, written, audits, unknown, left } = self;
         let Republished { repaired, refused } = written;
         let refused: Vec<String> = refused.iter().map(|(item, reason)| refused_text(item, reason)).collect();
         if options.json {
             return json!({
                 "dry_run": dry_run, "counters": counters, "repaired": repaired.len(), "audits": audits,
-                "not_in_ledger": unknown, "not_known": not_known, "left": left, "refused": refused,
+                "not_in_ledger": unknown, "left": left, "refused": refused,
             })
             .to_string();
         }
         let mut rest = String::new();
         if *unknown > 0 {
             rest += &format!("; {} left alone: not in the ledger", counted(*unknown, "counter"));
-        }
-        if *not_known > 0 {
-            let why = "the ledger no longer knows the value, so the snapshot keeps its last one";
-            rest += &format!("; {} left alone: {why}", counted(*not_known, "counter"));
         }
         if *left > 0 {
             let why = "changed meanwhile, or of a later version than in the ledger";

@@ -45,6 +45,11 @@ impl Proof {
                 table(&self.wrong_states)
             ),
         });
+        if !self.not_known.is_empty() {
+            let counters = counted(self.not_known.len(), "counter");
+            let why = "its sum has more than 38 digits, or the ledger has given its value up, so the snapshot keeps the last one";
+            parts.push(format!("{counters} not compared: {why}\n{}", table(&self.not_known)));
+        }
         if !self.cells.unfolded.is_empty() {
             let first = self.cells.unfolded.first().map(|window| window.text()).unwrap_or_default();
             let minutes = counted(self.cells.unfolded.len(), "minute");
@@ -89,6 +94,7 @@ impl Proof {
             "window": self.window.text(), "agrees": self.agrees(), "counters": self.cells.states.len(),
             "wrong_snapshot_count": self.wrong_snapshots.len(), "wrong_snapshots": list(&self.wrong_snapshots),
             "wrong_state_count": self.wrong_states.len(), "wrong_states": list(&self.wrong_states),
+            "not_known_count": self.not_known.len(), "not_known": list(&self.not_known),
             "expired_minutes": self.cells.expired, "expired_windows": self.cells.expired_windows.len(),
             "unfolded": self.cells.unfolded.iter().map(|window| window.text()).collect::<Vec<_>>(), "archive": archive,
         })
