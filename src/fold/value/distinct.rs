@@ -1,9 +1,8 @@
 //! How many different values there are: their hashes up to a limit, and above it a HyperLogLog.
 //!
-//! Written here because the crates for it have no serialized form that they promise to keep, and because an estimate must be
-//! the same on every machine: it is made of additions, multiplications and square roots only, which IEEE 754 rounds in one
-//! way, unlike logarithms. The estimator is that of Otmar Ertl, "New cardinality estimation algorithms for HyperLogLog
-//! sketches" (2017), algorithm 6. It needs no tables and no switch between ranges.
+//! Written here because the crates for it have no serialized form that they promise to keep, and because an estimate must be the same on
+//! every machine: it is made of additions, multiplications and square roots only, which IEEE 754 rounds in one way, unlike logarithms.
+//! The estimator is algorithm 6 of Otmar Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017).
 
 use std::collections::BTreeSet;
 
@@ -18,8 +17,7 @@ pub(in crate::fold) struct Distinct {
     seen: Seen,
 }
 
-/// The limit is the measure's, which is stored once for all groups: with two generations of a pipeline, a group that only one of
-/// them counts is read back with the greater limit.
+/// The limit is the measure's, which is stored once for all groups: the greatest of all generations of the pipeline.
 impl PartialEq for Distinct {
     fn eq(&self, other: &Distinct) -> bool {
         self.seen == other.seen
