@@ -53,6 +53,7 @@ fn assert_shown(name: &str, text: &str) {
         (r"pages written in this run: \d+; notices folded: \d+", "pages written in this run: [n]; notices folded: [n]"),
         (r"the oldest notice in this run was [^;]*? when", "the oldest notice in this run was [age] when"),
         (r"\d+ records per batch, \d+ batches", "[n] records per batch, [n] batches"),
+        (r"the fullest minute in this run has \d+ pages", "the fullest minute in this run has [n] pages"),
     ];
     insta::with_settings!({ filters => filters }, { insta::assert_snapshot!(name, super::unwrapped(text)) });
 }

@@ -13,4 +13,7 @@ pub struct LocalFacts {
     /// The records that the function set aside, if it runs in that process.
     #[serde(default)]
     pub quarantined: Option<QuarantinedRecords>,
+    /// The batching window of the ledger's mapping, in seconds.
+    #[serde(skip)]
+    pub fold_window_seconds: i64,
 }

@@ -76,24 +76,29 @@ pub(super) async fn facts(
         alarms: Err(account_only.clone()),
         topics: Err(account_only.clone()),
         measured: run.as_ref().map(measured).map_err(Clone::clone),
-        local: run.and_then(what_waits),
+        local: run.and_then(|status| what_waits(status, fold_window.as_ref())),
         own_metrics: Err(account_only),
         horizon_days: Ok(horizon_days),
     })
 }
 
 /// What a run reports of records that don't get through.
-fn what_waits(status: Value) -> Fact<LocalFacts> {
+fn what_waits(status: Value, fold: Option<&RunningMapping>) -> Fact<LocalFacts> {
     let unreadable = |error| Unavailable::Failed(format!("failed to read what waits in the local run: {error}"));
-    serde_json::from_value(status).map_err(unreadable)
+    let facts: LocalFacts = serde_json::from_value(status).map_err(unreadable)?;
+    Ok(LocalFacts { fold_window_seconds: fold.map_or(0, window_seconds), ..facts })
+}
+
+/// The batching window of a mapping.
+fn window_seconds(mapping: &RunningMapping) -> i64 {
+    i64::try_from(mapping.batching_window_seconds).unwrap_or(i64::MAX)
 }
 
 /// What the ledger holds, while a run folds it.
 async fn of_ledger(folder: Option<&Folder>, fold: Option<&RunningMapping>, now: Timestamp) -> Fact<LedgerContents> {
     let folder = folder.ok_or(Unavailable::NotApplicable("the pipeline counts nothing"))?;
     let fold = fold.ok_or(Unavailable::NotApplicable("no `usagectl local` is running, so nothing is folded"))?;
-    let window_seconds = i64::try_from(fold.batching_window_seconds).unwrap_or(i64::MAX);
-    ledger::of(folder, window_seconds, now).await.map_err(not_yet)
+    ledger::of(folder, window_seconds(fold), now).await.map_err(not_yet)
 }
 
 /// On a laptop, a missing part hasn't been created yet.
@@ -179,16 +184,19 @@ fn measured(status: &Value) -> RecentMetrics {
     }
 }
 
-/// The metrics of the fold. Those of the function are sums, so there is no highest one.
+/// The metrics of the fold.
 fn folded(status: &Value) -> FoldMetrics {
     let mapping = |name: &str| status.pointer(&format!("/fold/mapping/{name}")).and_then(Value::as_f64);
     let function = |name: &str| status.pointer(&format!("/function/{name}")).and_then(Value::as_f64);
+    let highest = |name: &str| status.pointer(&format!("/function_maximum/{name}")).and_then(Value::as_f64);
     let waiting = status.pointer("/fold/waiting/oldest_age_ms").and_then(Value::as_f64);
     FoldMetrics {
         errors: mapping("errors"),
         unsettled: function("FoldErrors"),
         notices: function("NoticesFolded"),
         pages_written: function("PagesWritten"),
+        pages_in_minute: highest("PagesInMinute"),
+        age_ms: highest("FoldAge"),
         iterator_age_ms: mapping("iterator_age_ms").map(|age| age.max(waiting.unwrap_or_default())),
         repaired: function("SweepRepaired"),
         unpublished: function("Unpublished"),
@@ -198,6 +206,5 @@ fn folded(status: &Value) -> FoldMetrics {
         too_old: function("NoticesTooOld"),
         alerts_failed: function("AlertsFailed"),
         discarded: mapping("on_failure_destination_delivered_event_count"),
-        ..FoldMetrics::default()
     }
 }

@@ -18,7 +18,7 @@ fn run(waiting: Waiting) -> Facts {
     facts.now = now();
     numbers(&mut facts).invocations = Some(1_000_000.0);
     numbers(&mut facts).errors = Some(5.0);
-    facts.local = Ok(LocalFacts { waiting, quarantined: None });
+    facts.local = Ok(LocalFacts { waiting, ..LocalFacts::default() });
     facts
 }
 
@@ -76,6 +76,22 @@ fn quarantined_records_are_counted_and_the_last_is_named() {
     let rejected = find(Check::Rejected, &facts);
     let expected = "records quarantined in this run: 27; the last is 80000: invalid_value: NewImage.total expected N";
     assert_eq!((rejected.verdict, &*rejected.meaning), (Verdict::Warning, expected));
+}
+
+/// The age used to be that of the last notice, and the window that of a stack, or none.
+#[test]
+fn notices_that_waited_while_no_run_folded_them_are_no_lasting_problem() {
+    let mut facts = run(Waiting::default());
+    facts.ledger_mapping = Err(super::Unavailable::NotApplicable("a local mapping is configured by its command line"));
+    facts.local.as_mut().unwrap().fold_window_seconds = 300;
+    let mut fold_age = |age_ms: f64, iterator_age_ms: f64| {
+        let fold = &mut numbers(&mut facts).fold;
+        (fold.age_ms, fold.iterator_age_ms) = (Some(age_ms), Some(iterator_age_ms));
+        find(Check::FoldAge, &facts).verdict
+    };
+    assert_eq!(fold_age(610_000.0, 300.0), Verdict::Ok);
+    assert_eq!(fold_age(90_000_000.0, 300.0), Verdict::Warning);
+    assert_eq!(fold_age(90_000_000.0, 700_000.0), Verdict::Problem);
 }
 
 #[test]
