@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Meaning, Write};
 use super::instant;
+use super::profile::ProfileName;
 use stream_types::Timestamp;
 
 /// The format of the lines. Another version of this tool may use another number.
@@ -218,13 +219,28 @@ pub fn read_entries(path: &Path, mut each: impl FnMut(Entry) -> anyhow::Result<(
             each(entry)
         }
     })?;
-    if !open.is_empty() {
-        let begun = open.len();
-        bail!(
-            "{shown} has {begun} writes that were started but not finished: run the simulation with this ledger again to finish them"
-        );
-    }
-    head.with_context(|| format!("read {shown}: it is empty"))
+    let head = head.with_context(|| format!("read {shown}: it is empty"))?;
+    let (begun, them) = match open.len() {
+        0 => return Ok(head),
+        1 => ("1 write that was".to_owned(), "it"),
+        begun => (format!("{begun} writes that were"), "them"),
+    };
+    let command = finishing(&head, path);
+    bail!(
+        "{shown} has {begun} started but not finished: to finish {them}, run `{command}` while `usagectl local` is running"
+    );
+}
+
+/// The command that finishes the writes of a journal, and writes nothing else.
+fn finishing(head: &Head, path: &Path) -> String {
+    let Head { profile, target, .. } = head;
+    let load = ProfileName::ALL.into_iter().find(|load| load.name() == profile);
+    let target = match load {
+        Some(load) if load.target() == target => String::new(),
+        Some(load) if load.table(target).is_none() => format!(" --stream {target}"),
+        _ => format!(" --table {target}"),
+    };
+    format!("usagectl simulate {profile} --records 0{target} --ledger {}", path.display())
 }
 
 /// Passes on each complete line. Returns the head, and the size of all complete lines.

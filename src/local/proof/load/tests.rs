@@ -239,7 +239,8 @@ async fn an_interrupted_run_is_finished_by_the_next() {
         done = simulation.run(&target, &ledger, &watch, pending()) => panic!("{done:?}"),
     }
     let error = read_entries(&fixture.ledger(), |_| Ok(())).unwrap_err();
-    assert!(error.to_string().contains("started but not finished"), "{error:#}");
+    assert!(error.to_string().contains("started but not finished: to finish "), "{error:#}");
+    assert!(error.to_string().contains("`usagectl simulate orders --records 0 --ledger "), "{error:#}");
     // And a line that was never whole, so that what it announces was never sent.
     let mut file = std::fs::OpenOptions::new().append(true).open(fixture.ledger()).unwrap();
     file.write_all(br#"{"begun":{"change":99"#).unwrap();
