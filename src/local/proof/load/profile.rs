@@ -93,6 +93,17 @@ impl ProfileName {
         }
     }
 
+    /// The record type that most of its records have in the pipeline that is made for it.
+    pub fn record_type(self) -> &'static str {
+        match self {
+            ProfileName::Orders => "order",
+            ProfileName::Bucket => "bucket",
+            ProfileName::Alleycat => "racer",
+            ProfileName::ApiUsage => "api_request",
+            ProfileName::Findings => "vulnerability",
+        }
+    }
+
     /// The table or stream that it writes to by default.
     pub fn target(self) -> &'static str {
         match self {

@@ -101,6 +101,11 @@ impl LoadOptions {
     /// Whether the load has records that can be poison.
     pub(super) fn has_poison(&self) -> bool {
         self.simulate.and_then(Profile::shipped).is_some_and(ProfileName::has_poison)
+    /// The load, if one is written.
+    pub(super) fn profile(&self) -> Option<Profile> {
+        self.simulate
+    }
+
     }
 
     async fn load(&self, profile: Profile, run: &LocalRun) -> anyhow::Result<Load> {

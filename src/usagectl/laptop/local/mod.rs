@@ -3,7 +3,7 @@
 //!
 //! `settings` holds the mappings' options and `rejected` those for rejected records. `run` builds and runs everything: each
 //! `mapping` with its stream from `stream` and its function from `target`. `live` shows progress in the rows of `screen`, `page` is the
-//! live page, `control` accepts changes, `archived` refuses schemas that the archive's files can't be read with, `alarms` evaluates those of the template, `alerts` counts those of the pipeline, `load` writes records and proves the result, and `ending` says what a stopped run leaves behind.
+//! live page, `control` accepts changes, `refused` and `archived` refuse options and schemas that can't work, `alarms` evaluates those of the template, `alerts` counts those of the pipeline, `load` writes records and proves the result, and `ending` says what a stopped run leaves behind.
 
 mod alarms;
 mod alerts;
@@ -19,6 +19,7 @@ mod mapping;
 mod page;
 mod panel;
 mod reach;
+mod refused;
 mod rejected;
 mod run;
 mod screen;
@@ -74,7 +75,7 @@ pub struct Local {
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
     keys: Vec<String>,
     /// Hours after which stream records are trimmed
-    #[arg(long, value_name = "HOURS", default_value_t = 24)]
+    #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..))]
     retention: u32,
     /// Invoke the function at this endpoint instead of in this process, for example a running `cargo lambda watch`
     #[arg(long, value_name = "URL")]
@@ -83,7 +84,7 @@ pub struct Local {
     #[arg(long, value_name = "PATH")]
     env_file: Option<PathBuf>,
     /// Timeout of the function in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout: u64,
     /// Failure destination: s3://BUCKET, a queue URL, a folder, or none
     #[arg(long, value_name = "DESTINATION", default_value = "s3://failures")]
@@ -176,6 +177,7 @@ is counted, and reports whether the counts are exact; --forever keeps it running
 impl Local {
     /// Builds and runs everything until it is stopped or the load is counted.
     pub async fn run(mut self, options: &Options) -> anyhow::Result<Done> {
+        self.refuse(&self.variables(options).with_metrics_sink("none").config()?)?;
         let options = &options.forgetting(self.fresh);
         let quiet = Duration::from_secs(self.faults_after);
         let profile = self.faults.profile.clone();
@@ -272,7 +274,7 @@ impl Local {
     }
 
     fn timeout(&self) -> Duration {
-        Duration::from_secs(self.timeout.max(1))
+        Duration::from_secs(self.timeout)
     }
 
     fn stream_choice(&self, pipeline: &Pipeline) -> StreamChoice {

@@ -222,7 +222,7 @@ pub(super) fn horizon(retention: Duration, now: Timestamp) -> Option<Timestamp> 
 impl Local {
     /// How long a stream keeps records.
     pub(super) fn retention(&self) -> Duration {
-        Duration::from_hours(u64::from(self.retention.max(1)))
+        Duration::from_hours(u64::from(self.retention))
     }
 }
 

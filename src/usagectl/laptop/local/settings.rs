@@ -65,6 +65,11 @@ enum Switch {
 }
 
 impl MappingOptions {
+    /// Whether a filter is given, instead of that of the template.
+    pub(super) fn has_filter(&self) -> bool {
+        !self.filters.is_empty()
+    }
+
     /// The batching window of the ledger's mapping, in seconds.
     pub(super) fn fold_window(&self) -> u64 {
         self.fold_window
