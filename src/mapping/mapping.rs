@@ -18,11 +18,17 @@ use crate::function::Function;
 use crate::meter::Meter;
 use crate::settings::{Settings, StartingPosition};
 use crate::shard::ShardRun;
-use crate::source::{Page, Position, Shard, Source};
+use crate::source::{Page, PageEnd, Position, ReadError, Shard, Source};
 use crate::uuid::uuid;
 
 /// How often the stream's shards are listed.
 const LISTING_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a shard is read at most to find out whether it has unread records.
+const UNREAD_READS: usize = 10;
+/// How many records each of these reads returns at most. It is the limit of DynamoDB.
+const UNREAD_PAGE_RECORDS: usize = 1_000;
+/// The pause after one of them that failed.
+const UNREAD_PAUSE: Duration = Duration::from_millis(100);
 
 /// A mapping of one stream to one function.
 pub struct Mapping {
@@ -102,6 +108,48 @@ impl Mapping {
             ended?.1?;
         }
         Ok(())
+    }
+
+    /// Whether the stream has, or may have, records to deliver that no run has read. This is for a mapping that has stopped: what was
+    /// written since its last read is not in [`Meter::progress`].
+    pub async fn has_unread(&self) -> bool {
+        let Ok(shards) = self.source.shards().await else { return true };
+        for shard in shards {
+            let position = self.meter.read_to(&shard.id).or_else(|| match self.lock_checkpoints().of(&shard.id) {
+                Some(checkpoint) => checkpoint.position(),
+                // The shard is newer than the last listing.
+                None => Some(Position::TrimHorizon),
+            });
+            if let Some(position) = position
+                && self.has_unread_in(&shard.id, position).await
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn has_unread_in(&self, shard: &str, mut position: Position) -> bool {
+        for _ in 0..UNREAD_READS {
+            match self.source.read(shard, &position, UNREAD_PAGE_RECORDS).await {
+                Ok(page) => {
+                    let (filters, kind) = (&self.settings.filters, self.source.kind());
+                    if page.records.iter().any(|record| filters.matches(kind, record)) {
+                        return true;
+                    }
+                    if page.end != PageEnd::MoreAvailable {
+                        return false;
+                    }
+                    position = page.next;
+                }
+                Err(ReadError::Gone) => return false,
+                Err(ReadError::Expired | ReadError::Throttled) => {
+                    tokio::time::sleep(UNREAD_PAUSE).await;
+                }
+                Err(ReadError::Trimmed | ReadError::Other(_)) => return true,
+            }
+        }
+        true
     }
 
     /// The shards to start now: those that are neither running nor finished, and whose parents are finished or no longer

@@ -8,6 +8,7 @@ use stream_types::SequenceNumber;
 
 use crate::activity::{Delivering, ShardActivity};
 use crate::progress::{Blocked, FailureCause, Progress, RunProgress, Runs, Settlement};
+use crate::source::Position;
 use crate::tracker::Tracker;
 
 /// Totals since the mapping started. The first six are CloudWatch metrics of event source mappings.
@@ -116,6 +117,11 @@ impl Meter {
         self.lock_runs().disabled = disabled;
     }
 
+    /// Where reading a shard continues; `None` if no run reads it.
+    pub(crate) fn read_to(&self, shard: &str) -> Option<Position> {
+        self.lock_runs().ahead().get(shard)?.read_to.clone()
+    }
+
     pub(crate) fn add(&self, change: impl FnOnce(&mut Counts)) {
         change(&mut self.lock());
     }
@@ -197,6 +203,11 @@ impl RunMeter {
     /// Reports whether the stream has more records than are read.
     pub(crate) fn set_more_unread(&self, more_unread: bool) {
         self.change(|run| run.more_unread = more_unread);
+    }
+
+    /// Reports where reading continues.
+    pub(crate) fn set_read_to(&self, position: Position) {
+        self.change(|run| run.read_to = Some(position));
     }
 
     /// Reports the batch that blocks a lane, or that none does.

@@ -13,6 +13,7 @@ use stream_types::{SequenceNumber, Timestamp};
 
 use crate::activity::Delivering;
 use crate::function::RejectionReason;
+use crate::source::Position;
 
 /// What waits, and what it waits for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,6 +165,8 @@ pub(crate) struct RunProgress {
     pub(crate) unsettled_records: u64,
     pub(crate) oldest_unsettled: Option<Timestamp>,
     pub(crate) more_unread: bool,
+    /// Where reading continues.
+    pub(crate) read_to: Option<Position>,
     /// What each lane is delivering.
     pub(crate) delivering: BTreeMap<usize, Delivering>,
     pub(crate) blocked: BTreeMap<usize, Blocked>,

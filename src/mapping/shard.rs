@@ -84,6 +84,7 @@ impl ShardRun {
         };
         let mut failures = 0_u32;
         loop {
+            self.meter.set_read_to(position.clone());
             mapping.meter.add(|counts| counts.polls += 1);
             let pause = match mapping.source.read(&self.id, &position, limit).await {
                 Ok(page) => {
@@ -93,6 +94,7 @@ impl ShardRun {
                         mapping.resolve_latest(&self.id, &page)?;
                     }
                     position = page.next.clone();
+                    self.meter.set_read_to(position.clone());
                     if self.dispatch(page, &lanes).await?.is_break() {
                         return Ok(EndReason::StopRequested);
                     }

@@ -57,6 +57,11 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Whether the stream has, or may have, records that the mapping, which has stopped, hasn't read.
+    pub async fn has_unread(&self) -> bool {
+        (self.make)(Arc::clone(&self.checkpoints)).has_unread().await
+    }
+
     /// Runs the mapping whenever it isn't disabled.
     async fn keep_enabled(&self, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         // All mappings that are made report to the same one.

@@ -64,6 +64,29 @@ async fn regression_records_of_a_shard_that_waits_for_its_parent_are_reported_as
     assert_eq!((seen.unsettled_records, seen.more_unread), (0, false), "{seen:#?}");
 }
 
+/// `usagectl local` ended without a word about them, and `usagectl reconcile` took them for lost ones.
+#[tokio::test(start_paused = true)]
+async fn regression_records_that_were_written_after_the_last_read_are_unread() {
+    let fixture = Fixture::new(|_, _| success()).records(3);
+    let fixture = fixture.with(|settings| {
+        settings.polling_interval = Duration::from_secs(60);
+        settings.filters = Filters::parse(&[r#"{"eventName":["INSERT"]}"#.to_owned()]).unwrap();
+    });
+    let mapping = fixture.mapping();
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(Arc::clone(&mapping).run(stopped));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    stop.send_replace(true);
+    running.await.unwrap().unwrap();
+    assert!(!mapping.has_unread().await);
+    let filtered_out = SourceRecord { json: r#"{"eventName":"REMOVE"}"#.to_owned(), ..record(4, 4, START_MICROS) };
+    fixture.stream.push("s", filtered_out);
+    assert!(!mapping.has_unread().await, "the mapping would not deliver it");
+    let inserted = SourceRecord { json: r#"{"eventName":"INSERT"}"#.to_owned(), ..record(5, 5, START_MICROS) };
+    fixture.stream.push("s", inserted);
+    assert_eq!((mapping.meter.progress().more_unread, mapping.has_unread().await), (false, true));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rejected_record_is_reported_as_what_blocks_its_shard() {
     let fixture = retried(Fixture::new(reports(4)).records(9));

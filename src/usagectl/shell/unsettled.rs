@@ -14,6 +14,8 @@ use crate::shell::running::{self, Running};
 use crate::shell::waiting::Waiting;
 
 const FILE: &str = "waiting.json";
+/// What the file has while a run uses the folder, and after a run that was killed.
+const RUNNING: &str = r#"{"running":true}"#;
 /// How often a run is asked whether it has folded everything.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -45,6 +47,14 @@ impl Unsettled {
     }
 }
 
+/// Marks a data folder as used by a run, which replaces the mark by what it leaves behind.
+///
+/// # Errors
+/// If the file can't be written.
+pub fn begin(folder: &Path) -> anyhow::Result<()> {
+    write_atomically(&file(folder), RUNNING)
+}
+
 /// Where to read what waits. It must be found before the data folder is locked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -66,6 +76,14 @@ impl Origin {
             Some(Origin::Running { control: running.control?, source_arn: running.mapping?.source_arn })
         });
         running.unwrap_or_else(|| Origin::Stopped(file(folder)))
+    }
+
+    /// Whether the last run was killed or failed, so that it is unknown what waits.
+    pub fn is_unknown(&self) -> bool {
+        match self {
+            Origin::Running { .. } => false,
+            Origin::Stopped(file) => std::fs::read_to_string(file).is_ok_and(|text| text == RUNNING),
+        }
     }
 
     /// Waits until every page that is in the ledger now is folded, at most for `patience`. Without a run, nothing folds.
@@ -147,12 +165,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(MAPPINGS)).unwrap();
         let origin = Origin::find(folder.path());
-        assert_eq!(origin.read().await.unwrap(), None);
+        assert_eq!((origin.read().await.unwrap(), origin.is_unknown()), (None, false));
+        begin(folder.path()).unwrap();
+        assert_eq!((origin.read().await.unwrap(), origin.is_unknown()), (None, true), "the run was killed");
         let source_arn = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026".to_owned();
         let waiting = Waiting { records: 5, ..Waiting::default() };
         let left = Unsettled { source_arn, waiting: waiting.clone(), unfolded: Waiting::default() };
         left.leave(folder.path()).unwrap();
-        assert_eq!(origin.read().await.unwrap().as_ref(), Some(&left));
+        assert_eq!((origin.read().await.unwrap().as_ref(), origin.is_unknown()), (Some(&left), false));
         assert!(left.is_of("orders") && !left.is_of("order"));
         let unfolded = Unsettled { waiting: Waiting::default(), unfolded: waiting, ..left.clone() };
         unfolded.leave(folder.path()).unwrap();

@@ -168,8 +168,12 @@ pub(super) async fn print_result(
     proof: Option<&Report>,
 ) -> anyhow::Result<Done> {
     let progress = progress(run).await;
+    // A run with a load ends after all of it was compared; any other is stopped in the middle of what others write.
+    let [unread, unread_pages] = if proof.is_none() { run.unread().await } else { [false; 2] };
     let mut status = control.status.lock().unwrap_or_else(PoisonError::into_inner);
     set_progress(&mut status, run, control, progress);
+    status.waiting.more_unread |= unread;
+    status.fold.iter_mut().for_each(|fold| fold.waiting.more_unread |= unread_pages);
     let unfolded = status.fold.as_ref().map(|fold| fold.waiting.clone()).unwrap_or_default();
     run.leave(status.waiting.clone(), unfolded.clone(), options)?;
     if options.json {

@@ -121,6 +121,11 @@ impl LocalMapping {
         Waiting::new(self.meter.progress(), self.clock.now())
     }
 
+    /// Whether the stream has, or may have, records that it hasn't read. This is for a mapping that has stopped.
+    pub(super) async fn has_unread(&self) -> bool {
+        self.supervisor.has_unread().await
+    }
+
     /// Its status now.
     pub(super) async fn status(&self) -> MappingStatus {
         let shards = self.source.shards().await.map_or(0, |shards| shards.len());

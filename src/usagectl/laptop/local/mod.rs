@@ -49,7 +49,6 @@ use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::remembered::remember;
 use crate::shell::resource_names::{stream_name, table_name};
 use crate::shell::running::Running;
-use crate::shell::waiting::Waiting;
 use crate::shell::workplace::Start;
 use control::Control;
 use load::LoadOptions;
@@ -177,8 +176,8 @@ is counted, and reports whether the counts are exact; --forever keeps it running
 impl Local {
     /// Builds and runs everything until it is stopped or the load is counted.
     pub async fn run(mut self, options: &Options) -> anyhow::Result<Done> {
-        self.refuse(&self.variables(options).with_metrics_sink("none").config()?)?;
         let options = &options.forgetting(self.fresh);
+        self.refuse(&self.variables(options).with_metrics_sink("none").config()?)?;
         let quiet = Duration::from_secs(self.faults_after);
         let profile = self.faults.profile.clone();
         let initial = if quiet.is_zero() { profile.clone() } else { FaultProfile::default() };
@@ -188,8 +187,7 @@ impl Local {
             Control::new(FaultInjector::new(initial, self.fault_seed), reach, page::open(options, &self.on_failure)?);
         self.telemetry = telemetry::start(self.otlp.as_deref(), options).await?;
         let run = LocalRun::build(&self, options, &control).await?;
-        // What an earlier run left behind, this one delivers; if it is killed, nothing is known to wait.
-        run.leave(Waiting::default(), Waiting::default(), options)?;
+        run.begin(options)?;
         remember(&options.data, &run.variables, Some(&run.source_name))?;
         let url = control.serve(self.ports.control_port).await?;
         if let Some(services) = run.place.services() {

@@ -21,7 +21,7 @@ use super::{Local, StreamChoice};
 use crate::shell::folder::MAPPINGS;
 use crate::shell::options::Options;
 use crate::shell::pipeline_choice::Variables;
-use crate::shell::unsettled::Unsettled;
+use crate::shell::unsettled::{self, Unsettled};
 use crate::shell::waiting::Waiting;
 use crate::shell::workplace::{Site, Uses, Workplace};
 
@@ -133,6 +133,24 @@ impl LocalRun {
         let (Some(services), Some(alarms)) = (self.place.services(), &self.alarms) else { return Vec::new() };
         alarms.publish_storage(&self.place.clients.s3, services.metrics(), self.clock.now()).await;
         alarms.advance(services.metrics(), self.clock.now())
+    }
+
+    /// Whether the stream of the source, and that of the ledger, has records that its mapping, which has stopped, hasn't read.
+    pub(super) async fn unread(&self) -> [bool; 2] {
+        let of_ledger = match &self.folding {
+            Some(folding) => folding.has_unread().await,
+            None => false,
+        };
+        [self.mapping.has_unread().await, of_ledger]
+    }
+
+    /// Marks the data folder, so that other commands know it if this run is killed. What an earlier run left behind, this one delivers.
+    pub(super) fn begin(&self, options: &Options) -> anyhow::Result<()> {
+        match self.place.services() {
+            Some(_) => unsettled::begin(&options.data),
+            // Without services of its own, a run doesn't lock the folder, so a run that was killed would look like one that runs.
+            None => self.leave(Waiting::default(), Waiting::default(), options),
+        }
     }
 
     /// Leaves behind what waits, for the commands that run before the next run.
