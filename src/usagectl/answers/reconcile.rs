@@ -15,7 +15,6 @@ use laptop::proof::reconcile::{self, Destination, Report, Site, Truth, Unprovabl
 use tokio::time::Instant;
 use usage_aggregator::config::Config;
 
-use crate::results::differences;
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::durations::duration;
 use crate::shell::options::{Endpoint, Options};
@@ -23,7 +22,7 @@ use crate::shell::pipeline_choice::{Sample, Variables};
 use crate::shell::unsettled::{Origin, Unsettled};
 use crate::shell::waiting::Waiting;
 use crate::shell::workplace::{Uses, Workplace};
-use lines::{error_line, line};
+use lines::{error_line, line, shown};
 
 /// Check snapshots, archive and failure destination against what was written
 #[derive(Debug, Args)]
@@ -125,8 +124,7 @@ impl Reconcile {
             let text = if options.json {
                 line(name, &truth, &report, unsettled.as_ref())?
             } else {
-                let waiting = differences::waiting(&report, unsettled.as_ref(), &origin);
-                [differences::text(name, &report)].into_iter().chain(waiting).collect::<Vec<_>>().join("\n")
+                shown(name, &truth, &report, unsettled.as_ref(), &origin)
             };
             progress.suspend(|| console::print(&text))?;
             if !report.agrees() {

@@ -49,6 +49,21 @@ pub fn text(pipeline: &str, report: &Report) -> String {
     lines.join("\n")
 }
 
+/// Where counters in groups outside the load may come from, if such counters differ.
+pub fn outside(report: &Report) -> Option<String> {
+    let (counters, groups) = match report.counted?.foreign_counters {
+        0 => return None,
+        1 => ("1 of the counters that differ is".to_owned(), "a group"),
+        counters => (format!("{} of the counters that differ are", whole(counters)), "groups"),
+    };
+    Some(format!(
+        "{counters} in {groups} to which no simulation wrote.\n\
+         If another program wrote there, for example `usagectl invoke`, its records may be\n\
+         in other counters as well. To check a simulation alone, start over with\n\
+         `usagectl local --fresh`."
+    ))
+}
+
 /// What waits, what it waits for, and what to do.
 pub fn waiting(report: &Report, unsettled: Option<&Unsettled>, origin: &Origin) -> Option<String> {
     let (missing, unsettled) = (report.waiting?, unsettled?);
@@ -168,7 +183,7 @@ fn indicators(report: &Report) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use laptop::proof::reconcile::{Archived, Waiting as Missing};
+    use laptop::proof::reconcile::{Archived, Counted, Waiting as Missing};
 
     use super::*;
     use crate::shell::waiting::Waiting;
@@ -199,6 +214,26 @@ mod tests {
         let expected = "3 pages of the ledger wait to be folded, so counters may lack their records\n\
                         Nothing else differs. To process them, start `usagectl local` again.";
         assert_eq!(waiting(&report, Some(&unsettled), &stopped).unwrap(), expected);
+    }
+
+    #[test]
+    fn counters_outside_the_load_are_explained() {
+        let outside = |foreign_counters| {
+            let counted = Counted { foreign_counters, ..Counted::default() };
+            outside(&Report { counted: Some(counted), ..Report::default() })
+        };
+        assert_eq!((outside(0), super::outside(&Report::default())), (None, None));
+        let one = outside(1).unwrap();
+        assert!(
+            one.starts_with("1 of the counters that differ is in a group to which no simulation wrote.\n"),
+            "{one}"
+        );
+        let many = outside(1_200).unwrap();
+        assert!(
+            many.starts_with("1,200 of the counters that differ are in groups to which no simulation wrote.\n"),
+            "{many}"
+        );
+        assert!(many.lines().all(|line| line.chars().count() <= 80), "{many}");
     }
 
     #[test]

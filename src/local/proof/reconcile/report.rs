@@ -56,6 +56,8 @@ pub struct Counted {
     pub unsure_counters: u64,
     /// Windows with counters that aren't checked because their snapshots have expired.
     pub expired_windows: u64,
+    /// Counters that differ in groups to which no record adds.
+    pub foreign_counters: u64,
 }
 
 /// Records that have a row.
@@ -167,6 +169,13 @@ impl Report {
         let is_checked = format!("({} OR NOT {})", has("expired = 0"), has("expired = 1"));
         let records = format!("SELECT coalesce(sum(records), 0) FROM counted_records WHERE {is_checked}");
         let counters = |which: &str| number(connection, &format!("SELECT count(*) FROM counters WHERE {which}"));
+        let lacking = if self.archived.is_some() { LACKING_COUNTER } else { "TRUE" };
+        let differing = match self.waiting {
+            // Any counter may lack the records of a page that isn't folded.
+            Some(Waiting { pages: 1.., .. }) => "FALSE".to_owned(),
+            _ => self.unexplained(DIFFERING, lacking),
+        };
+        let foreign = "expected IS NULL AND grp NOT IN (SELECT grp FROM counters WHERE expected IS NOT NULL)";
         let expired = "SELECT count(*) FROM (SELECT DISTINCT window, start FROM counters WHERE expired = 1)";
         self.counted = Some(Counted {
             records: number(connection, &records)?,
@@ -174,13 +183,8 @@ impl Report {
             counters: counters("unsure = 0 AND expired = 0")?,
             unsure_counters: counters("unsure = 1 AND expired = 0")?,
             expired_windows: number(connection, expired)?,
+            foreign_counters: counters(&format!("{differing} AND {foreign}"))?,
         });
-        let lacking = if self.archived.is_some() { LACKING_COUNTER } else { "TRUE" };
-        let differing = match self.waiting {
-            // Any counter may lack the records of a page that isn't folded.
-            Some(Waiting { pages: 1.., .. }) => "FALSE".to_owned(),
-            _ => self.unexplained(DIFFERING, lacking),
-        };
         let differing = format!("FROM counters WHERE {differing}");
         self.list(connection, &differing, "grp, window, start, measure, expected, found", |row| counter(row, zone))
     }

@@ -1,11 +1,36 @@
-//! The lines of `usagectl reconcile --json`.
+//! The result of `usagectl reconcile` as text, and the lines of `--json`.
 
 use laptop::proof::reconcile::{Report, Truth};
 use serde_json::{Value, json};
 
+use crate::results::differences;
 use crate::shell::failure;
-use crate::shell::unsettled::Unsettled;
+use crate::shell::unsettled::{Origin, Unsettled};
 use crate::shell::waiting;
+
+/// After a run that was killed, or that failed.
+const INTERRUPTED: &str = "\
+The last `usagectl local` here was killed or failed, so records may still wait in
+the stream. To process them, start `usagectl local` again; then compare again.";
+
+/// The result as text: counts, differences, and why something may be missing or unexpected.
+pub(super) fn shown(
+    pipeline: &str,
+    truth: &Truth,
+    report: &Report,
+    unsettled: Option<&Unsettled>,
+    origin: &Origin,
+) -> String {
+    let outside = match truth {
+        Truth::Ledgers(_) => differences::outside(report),
+        Truth::Archive => None,
+    };
+    let unknown = (report.difference_count > 0 && report.waiting.is_none() && origin.is_unknown())
+        .then(|| INTERRUPTED.to_owned());
+    let waiting = differences::waiting(report, unsettled, origin);
+    let text = [Some(differences::text(pipeline, report)), outside, unknown, waiting];
+    text.into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
 
 /// One line of `--json`.
 pub(super) fn line(

@@ -182,7 +182,9 @@ pub(super) async fn print_result(
     } else {
         console::print(&status.summary())?;
         status.alerts.summary(&options.data).map_or(Ok(()), |alerts| console::print(&alerts))?;
-        proof.map_or(Ok(()), |proof| console::print(&differences::text(&run.site.handler.pipeline().name, proof)))?;
+        let name = &run.site.handler.pipeline().name;
+        let proven = proof.map(|proof| [Some(differences::text(name, proof)), differences::outside(proof)]);
+        proven.into_iter().flatten().flatten().try_for_each(|text| console::print(&text))?;
         let left = ending::text(&status.waiting, &unfolded, std::env::args());
         left.map_or(Ok(()), |left| console::print(&left))?;
     }

@@ -91,21 +91,24 @@ impl LoadOptions {
         let report = self.prove(run, ledger).await?;
         if self.forever {
             let name = &run.site.handler.pipeline().name;
-            let text = || differences::text(name, &report);
+            let text = || {
+                let outside = differences::outside(&report);
+                [differences::text(name, &report)].into_iter().chain(outside).collect::<Vec<_>>().join("\n")
+            };
             console::print(&if options.json { json!({ "reconcile": report }).to_string() } else { text() })?;
             return std::future::pending().await;
         }
         Ok(report)
     }
 
-    /// Whether the load has records that can be poison.
-    pub(super) fn has_poison(&self) -> bool {
-        self.simulate.and_then(Profile::shipped).is_some_and(ProfileName::has_poison)
     /// The load, if one is written.
     pub(super) fn profile(&self) -> Option<Profile> {
         self.simulate
     }
 
+    /// Whether the load has records that can be poison.
+    pub(super) fn has_poison(&self) -> bool {
+        self.simulate.and_then(Profile::shipped).is_some_and(ProfileName::has_poison)
     }
 
     async fn load(&self, profile: Profile, run: &LocalRun) -> anyhow::Result<Load> {

@@ -1,0 +1,151 @@
+//! What a run of `usagectl local` leaves behind when it is stopped, killed, or joined by other programs, and what it refuses.
+
+use serde_json::{Value, json};
+
+use super::Background;
+use crate::fixture::{Fixture, two_orders};
+use crate::page::Client;
+
+/// Reads once when it starts, and then no more for the length of a test.
+const READS_ONCE: [&str; 2] = ["--polling-interval", "600000"];
+
+fn simulate(fixture: &Fixture, arguments: &[&str]) {
+    let written = fixture.run(&[&["simulate", "orders", "--rate", "0"], arguments].concat());
+    assert_eq!(written.code, Some(0), "{written:?}");
+}
+
+/// Starts a run that processes what waits, compares, and stops it.
+fn catch_up(fixture: &Fixture) {
+    let local = Background::start(fixture, &[]);
+    let exact = fixture.run(&["reconcile", "--wait", "60s"]);
+    assert_eq!(exact.code, Some(0), "{exact:?}");
+    local.stop();
+}
+
+/// Waits until both mappings have read this often.
+async fn until_read(local: &Background, times: u64) {
+    let control = Client::new(local.started["control"].as_str().unwrap());
+    let mut status = json!({});
+    let has_read = |status: &Value, polls: &str| status.pointer(polls).and_then(Value::as_u64) >= Some(times);
+    while !["/mapping/polls", "/fold/mapping/polls"].iter().all(|polls| has_read(&status, polls)) {
+        status = serde_json::from_str(&control.get("/status").await.text).unwrap();
+    }
+}
+
+/// They used to be listed as missing, because the run had not read them and reported that nothing waited.
+#[tokio::test]
+async fn regression_records_that_a_stopped_run_has_not_read_wait() {
+    let fixture = Fixture::new();
+    let local = Background::start(&fixture, &READS_ONCE);
+    until_read(&local, 1).await;
+    simulate(&fixture, &["--records", "20"]);
+    let ended = &local.stop()["ended"];
+    assert_eq!(
+        (&ended["waiting"]["records"], &ended["waiting"]["more_unread"]),
+        (&json!(0), &json!(true)),
+        "{ended:#}"
+    );
+
+    let reconcile = fixture.run(&["reconcile"]);
+    assert_eq!(reconcile.code, Some(1), "{reconcile:?}");
+    assert!(reconcile.stdout.contains("20 records are missing because they wait in the stream"), "{reconcile:?}");
+    assert!(reconcile.stdout.contains("Nothing else differs. To process them, start"), "{reconcile:?}");
+    catch_up(&fixture);
+
+    let local = Background::start(&fixture, &[]);
+    until_read(&local, 8).await;
+    let ended = &local.stop()["ended"];
+    let unread = [&ended["waiting"]["more_unread"], &ended["fold"]["waiting"]["more_unread"]];
+    assert_eq!(unread, [&json!(false); 2], "all is read: {ended:#}");
+}
+
+/// Nothing used to hint at the records that wait.
+#[tokio::test]
+async fn after_a_run_that_was_killed_records_may_wait() {
+    let fixture = Fixture::new();
+    let local = Background::start(&fixture, &READS_ONCE);
+    until_read(&local, 1).await;
+    simulate(&fixture, &["--records", "20"]);
+    local.kill();
+    let reconcile = fixture.run(&["reconcile"]);
+    assert_eq!(reconcile.code, Some(1), "{reconcile:?}");
+    assert!(reconcile.stdout.contains("The last `usagectl local` here was killed or failed"), "{reconcile:?}");
+    catch_up(&fixture);
+    let exact = fixture.run(&["reconcile"]);
+    assert_eq!(exact.code, Some(0), "{exact:?}");
+    assert!(!exact.stdout.contains("killed"), "{exact:?}");
+}
+
+/// The remedy used to be a command that isn't the one to run.
+#[test]
+fn the_command_that_reconcile_names_finishes_the_writes_of_an_interrupted_load() {
+    let fixture = Fixture::new();
+    let local = Background::start(&fixture, &[]);
+    simulate(&fixture, &["--records", "20"]);
+    // As if the load had been interrupted before it knew that its last write was done.
+    let ledger = fixture.0.path().join(".usage/simulated/orders.jsonl");
+    let text = std::fs::read_to_string(&ledger).unwrap();
+    let (earlier, last) = text.trim_end().rsplit_once('\n').unwrap();
+    assert!(last.starts_with(r#"{"done":"#), "{last}");
+    std::fs::write(&ledger, format!("{earlier}\n")).unwrap();
+
+    let reconcile = fixture.run(&["reconcile"]);
+    assert_eq!(reconcile.code, Some(1), "{reconcile:?}");
+    let problem = "orders.jsonl has 1 write that was started but not finished: to finish it, run `usagectl ";
+    assert!(reconcile.stderr.contains(problem), "{reconcile:?}");
+    let command = reconcile.stderr.split('`').nth(1).unwrap();
+    let arguments: Vec<&str> = command.split(' ').skip(1).collect();
+    let finished = fixture.run(&arguments);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(finished.stdout.contains("1 finished for an earlier run"), "{finished:?}");
+    let exact = fixture.run(&["reconcile", "--wait", "60s"]);
+    assert_eq!(exact.code, Some(0), "{exact:?}");
+    local.stop();
+}
+
+/// The counters of another program used to look like an error of the tool.
+#[test]
+fn counters_of_records_outside_the_simulation_are_explained() {
+    let fixture = Fixture::new();
+    fixture.write("event.json", &two_orders());
+    let invoked = fixture.run(&["invoke", "event.json"]);
+    assert_eq!(invoked.code, Some(0), "{invoked:?}");
+    let local = Background::start(&fixture, &[]);
+    // The event is of customer 7.
+    simulate(&fixture, &["--records", "20", "--entities", "3"]);
+    let reconcile = fixture.run(&["reconcile", "--wait", "5s"]);
+    let json = fixture.json(&["reconcile"]);
+    local.stop();
+    assert_eq!(reconcile.code, Some(1), "{reconcile:?}");
+    assert_eq!(json["counted"]["records"], json["counted"]["agreeing_records"], "{json:#}");
+    assert!(json["counted"]["foreign_counters"].as_u64() > Some(0), "{json:#}");
+    assert!(
+        reconcile.stdout.contains(" of the counters that differ are in groups to which no simulation wrote.\n"),
+        "{reconcile:?}"
+    );
+    assert!(reconcile.stdout.contains("`usagectl invoke`"), "{reconcile:?}");
+}
+
+/// Each of them used to start a run that failed at the end, or that had no end.
+#[test]
+fn options_with_which_a_run_could_not_end_well_are_refused() {
+    let fixture = Fixture::new();
+    let inserts = r#"{"eventName":["INSERT"]}"#;
+    let margin = "--timeout: of 1 s, DEADLINE_MARGIN_MS reserves 1000 ms, so the function has no time";
+    let load = "--simulate: the load `orders` needs a pipeline with the record type `order`; api-usage has none";
+    for (arguments, expected) in [
+        (&["--timeout", "0"][..], "invalid value '0' for '--timeout <SECONDS>'"),
+        (&["--timeout", "1"][..], margin),
+        (&["--retention", "0"][..], "invalid value '0' for '--retention <HOURS>'"),
+        (
+            &["--simulate", "orders", "--filter", inserts][..],
+            "--filter: --simulate checks that every record is counted",
+        ),
+        (&["--simulate", "orders", "--pipeline", "api-usage"][..], load),
+    ] {
+        let refused = fixture.run(&[&["local"], arguments].concat());
+        assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{refused:?}");
+        assert!(refused.stderr.contains(expected), "{refused:?}");
+    }
+    assert!(!fixture.0.path().join(".usage").exists());
+}
