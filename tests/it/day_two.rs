@@ -1,6 +1,7 @@
 //! `usagectl cost`, `tune` and `usage` as a person uses them: with assumptions, with data in a folder, with a running local,
 //! and with a stack on moto and the embedded CloudWatch.
 
+mod double;
 mod mistakes;
 
 use aws_sdk_cloudwatch::types as sdk;

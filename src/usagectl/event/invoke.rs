@@ -1,5 +1,6 @@
 //! `usagectl invoke`: runs the real handler on event files, one after another.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,21 +58,27 @@ impl Invoke {
         variables.clone().with_metrics_sink("none").config()?;
         let start = if self.fresh { Start::Fresh } else { Start::Continue };
         let place = Workplace::open(options, Uses::Everything, start).await?;
-        // Events can be of several pipelines, so only one that was chosen for all of them is remembered.
         if place.services().is_some() && is_chosen(options) {
             remember(&options.data, &variables, None)?;
         }
+        let mut used = BTreeSet::new();
         let progress = console::progress(self.events.len());
         let mut reports = Vec::new();
         for path in &self.events {
             progress.set_message(path.display().to_string());
-            let report = self.invoke(path, options, &place).await?;
+            let report = self.invoke(path, options, &place, &mut used).await?;
             let text = if options.json { serde_json::to_string(&report)? } else { report.text() };
             progress.suspend(|| console::print(&text))?;
             progress.inc(1);
             reports.push(report);
         }
         progress.finish_and_clear();
+        // Events can be of several pipelines: only one that all of them had is remembered, unless it would be used anyway.
+        if let (Some(one), 1, true) = (used.first(), used.len(), place.services().is_some())
+            && *one != variables
+        {
+            remember(&options.data, one, None)?;
+        }
         if !options.json && reports.len() > 1 {
             console::print(&total(&reports))?;
         }
@@ -79,9 +86,24 @@ impl Invoke {
     }
 
     /// Invokes the function with one file. Only a mistake in the options ends the command; other errors go into the report.
-    async fn invoke(&self, path: &Path, options: &Options, place: &Workplace) -> anyhow::Result<Report> {
+    /// Adds the variables that choose the event's pipeline to `used`.
+    async fn invoke(
+        &self,
+        path: &Path,
+        options: &Options,
+        place: &Workplace,
+        used: &mut BTreeSet<Variables>,
+    ) -> anyhow::Result<Report> {
         let mut report = Report { file: path.display().to_string(), ..Report::default() };
-        let done = self.try_invoke(path, options, place, &mut report).await;
+        let done = match Input::read(path) {
+            Ok(input) => {
+                let sample = Sample::of(&input.event);
+                let variables = Variables::new(options, &sample);
+                used.insert(variables.clone());
+                self.try_invoke(path, input, (&sample, variables), place, &mut report).await
+            }
+            Err(error) => Err(error),
+        };
         match done {
             Err(error) if error.is::<UsageError>() => return Err(error),
             Err(error) => report.error = Some(error.into()),
@@ -93,20 +115,18 @@ impl Invoke {
     async fn try_invoke(
         &self,
         path: &Path,
-        options: &Options,
+        input: Input,
+        (sample, variables): (&Sample, Variables),
         place: &Workplace,
         report: &mut Report,
     ) -> anyhow::Result<()> {
-        let input = Input::read(path)?;
         report.document = input.described();
         let bytes = input.event;
-        let sample = Sample::of(&bytes);
         // Snapshots are written before the response, so that they can be shown.
-        let variables = Variables::new(options, &sample).with([("FRESHNESS", "now".to_owned())]);
-        let site = place.site(variables).await?;
+        let site = place.site(variables.with([("FRESHNESS", "now".to_owned())])).await?;
         report.pipeline.clone_from(&site.handler.pipeline().name);
         report.metrics_note = place.metrics_note();
-        let now = time_of(self.now, &sample, path)?;
+        let now = time_of(self.now, sample, path)?;
         let deadline = Some(tokio::time::Instant::now() + TIMEOUT);
         let invocation = Invocation { request_id: "usagectl".to_owned(), now, deadline };
         invoke_at(place, &site, &bytes, &invocation, report).await

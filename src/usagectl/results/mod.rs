@@ -4,6 +4,7 @@ pub mod cat;
 pub mod compact;
 pub mod differences;
 pub mod export;
+mod overlap;
 pub mod snapshot_items;
 pub mod snapshots;
 pub mod sums;

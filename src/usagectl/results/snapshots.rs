@@ -5,6 +5,7 @@ use laptop::proof::rows::{Row, RowReader};
 use serde_json::json;
 use usage_aggregator::window::Window;
 
+use crate::results::overlap;
 use crate::results::snapshot_items::Counting;
 use crate::results::sums::{self, Length, date};
 use crate::shell::console::{self, Done};
@@ -65,6 +66,9 @@ impl Snapshots {
         if !options.json {
             kept.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
             console::print(&self.text(&RowReader::new(&counting.snapshot), &kept)?)?;
+            let measures = sums::measures(&kept);
+            let plotted = |measure: &&str| self.plot.as_ref().is_none_or(|plotted| plotted == measure);
+            overlap::note(&counting, &kept, &measures.into_iter().filter(plotted).collect(), options);
         }
         Ok(Done::Well)
     }

@@ -32,7 +32,8 @@ pub struct Options {
         hide_env_values = true
     )]
     pub data: PathBuf,
-    /// Use this shipped pipeline (or set PIPELINE) [default: the one that reads the event's table or stream, or else orders]
+    /// Use this shipped pipeline (or set PIPELINE) [default: the one that reads the event's table or stream, else the one that
+    /// the data folder was last used with, else orders]
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "pipeline_dir")]
     pub pipeline: Option<String>,
     /// Use the pipeline in this folder (or set PIPELINE_DIR)

@@ -67,6 +67,10 @@ impl Alerts {
             (true, _) if all.is_empty() => {}
             (true, _) => console::print(&show::lines(&all))?,
             (false, true) => console::print(&show::csv(&all, &others, self.formulas)?)?,
+            (false, false) if all.is_empty() => {
+                let has_limits = !ledger.snapshot.alerts.is_empty();
+                console::print(&show::none(&ledger.config.pipeline.name, has_limits))?;
+            }
             (false, false) => console::print(&show::text(&all, &others))?,
         }
         Ok(Done::Well)

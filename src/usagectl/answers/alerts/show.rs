@@ -32,11 +32,18 @@ fn percent(share: f64) -> String {
     format!("{:.1}%", (share * 1_000.0 + 1e-9).floor() / 10.0)
 }
 
+/// Why there are no alerts.
+pub(super) fn none(pipeline: &str, has_limits: bool) -> String {
+    match has_limits {
+        true => format!("no alerts: no entity has reached a threshold of pipeline {pipeline} in these windows"),
+        false => format!(
+            "no alerts: pipeline {pipeline} has no [[record.alert]]; add one, or choose another pipeline with --pipeline"
+        ),
+    }
+}
+
 /// A table with a bar for the share of the limit.
 pub(super) fn text(all: &[Standing], others: &[&str]) -> String {
-    if all.is_empty() {
-        return "no alerts: no entity has reached a threshold, or the pipeline has no [[record.alert]]".to_owned();
-    }
     let titles = ["measure", "value", "limit", "share of the limit", "", "at", "state", "since", "crossings"];
     let mut listed = table::titled(TITLES.into_iter().chain(others.iter().copied()).chain(titles));
     for standing in all {
@@ -128,7 +135,10 @@ mod tests {
     #[test]
     fn a_table_shows_how_much_of_the_limit_is_reached() {
         insta::assert_snapshot!(text(&all(), &[]));
-        assert!(text(&[], &[]).starts_with("no alerts"));
+        assert!(
+            none("orders", true).ends_with("no entity has reached a threshold of pipeline orders in these windows")
+        );
+        assert!(none("alleycat", false).contains("pipeline alleycat has no [[record.alert]]"));
     }
 
     #[test]

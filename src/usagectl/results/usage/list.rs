@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::top::nothing;
 use super::{fits, read};
+use crate::results::overlap;
 use crate::results::sums::{self, Length, date};
 use crate::shell::console::{self, Done};
 use crate::shell::csv_text::{Formulas, csv_text};
@@ -56,7 +57,7 @@ Examples:
 impl List {
     /// Prints the sums.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
-        let rows = read(&self.place, options, None, |row| self.wants(row)).await?;
+        let (counting, rows) = read(&self.place, options, None, |row| self.wants(row)).await?;
         if rows.is_empty() {
             return nothing(options, self.csv);
         }
@@ -71,6 +72,7 @@ impl List {
             None if options.json => lines(&rows, &requested, self.window.window().name()),
             None => listing(&rows, &requested),
         })?;
+        overlap::note(&counting, &rows, &requested, options);
         Ok(Done::Well)
     }
 

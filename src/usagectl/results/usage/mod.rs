@@ -44,13 +44,13 @@ impl Usage {
 const NOTHING: &str = "no snapshots found: remove a filter, or list all with `usagectl snapshots`";
 
 /// The rows that `wants` selects, ordered by entity, resource and start. For one entity, only its partition is read if the
-/// pipeline's keys allow that.
+/// pipeline's keys allow that. Also returns what the pipeline counts.
 async fn read(
     place: &Where,
     options: &Options,
     entity: Option<&str>,
     wants: impl Fn(&Row) -> bool,
-) -> anyhow::Result<Vec<Row>> {
+) -> anyhow::Result<(Counting, Vec<Row>)> {
     let deployment = place.open(options).await?;
     let counting = Counting::of(&deployment.variables(options, Access::Read).await?)?;
     let partition = entity.and_then(|entity| RowReader::new(&counting.snapshot).partition_of(&[("entity", entity)]));
@@ -70,7 +70,7 @@ async fn read(
     progress.finish_and_clear();
     let order = |row: &Row| [row.variable("entity"), row.variable("resource"), row.start()].map(str::to_owned);
     rows.sort_by_cached_key(order);
-    Ok(rows)
+    Ok((counting, rows))
 }
 
 /// Whether a row has this window length, and this resource if one is requested.

@@ -7,6 +7,7 @@ use usage_aggregator::window::Window;
 
 use super::top::nothing;
 use super::{fits, keep_at, read, start_length};
+use crate::results::overlap;
 use crate::results::sums::{self, date};
 use crate::shell::console::{self, Done};
 use crate::shell::csv_text::{Formulas, csv_text};
@@ -54,7 +55,7 @@ impl Show {
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let wants =
             |row: &Row| row.variable("entity") == self.entity && fits(row, self.resource.as_deref(), Window::Hour);
-        let mut rows = read(&self.place, options, Some(&self.entity), wants).await?;
+        let (counting, mut rows) = read(&self.place, options, Some(&self.entity), wants).await?;
         let kept = keep_at(&mut rows, self.at.as_deref(), start_length(Window::Day));
         let Some(day) = kept.filter(|_| !rows.is_empty()) else {
             return nothing(options, self.csv);
@@ -76,6 +77,7 @@ impl Show {
             false => listing(&rows),
         };
         console::print(&format!("{title}\n{text}\n{}", sums(&rows)))?;
+        overlap::note(&counting, &rows, &sums::measures(&rows), options);
         Ok(Done::Well)
     }
 }

@@ -11,6 +11,7 @@ use usage_aggregator::window::Window;
 
 use super::{NOTHING, fits, keep_at, read, start, start_length};
 use crate::results::export::second_of;
+use crate::results::overlap;
 use crate::results::sums::{self, Length};
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::csv_text::{Formulas, csv_text};
@@ -58,7 +59,8 @@ impl Top {
     /// Prints the ranking.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let window = self.window.window();
-        let mut rows = read(&self.place, options, None, |row| fits(row, self.resource.as_deref(), window)).await?;
+        let wants = |row: &Row| fits(row, self.resource.as_deref(), window);
+        let (counting, mut rows) = read(&self.place, options, None, wants).await?;
         let kept = keep_at(&mut rows, self.at.as_deref(), start_length(window));
         let Some(mut at) = kept.filter(|_| !rows.is_empty()) else {
             return nothing(options, self.csv);
@@ -76,6 +78,7 @@ impl Top {
         } else {
             ranking.text(self.limit, &title)
         })?;
+        overlap::note(&counting, &rows, &[measure].into(), options);
         Ok(Done::Well)
     }
 }
