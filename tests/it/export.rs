@@ -111,6 +111,10 @@ fn mistakes_on_the_command_line_are_explained() {
             "unknown variable `plan`; expected one of pipeline, measure, resource",
         ),
         (&["--to", "openmeter", "--url", "openmeter"], "`openmeter` is not a valid URL"),
+        // They exported nothing, without an error.
+        (&["--measure", "amuont"], "--measure: unknown measure `amuont`; expected one of amount, "),
+        (&["--window", "day", "--to", "stripe", "--dry-run", "--measure", "amuont"], "unknown measure `amuont`"),
+        (&["--window", "week"], "--window: the pipeline doesn't count by week; expected one of hour, day, month"),
     ] {
         let run = fixture.run(&[&["export", "--local"], arguments].concat());
         assert!(run.code == Some(2) && run.stderr.contains(message), "{arguments:?}: {run:?}");

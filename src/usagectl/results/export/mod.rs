@@ -4,6 +4,7 @@
 mod corrections;
 mod format;
 mod gather;
+mod known;
 mod output;
 mod period;
 mod row;
@@ -33,6 +34,7 @@ use crate::shell::options::Options;
 use crate::stack::{Access, Where};
 use format::Format;
 use gather::Selection;
+use known::Measures;
 use output::Output;
 use period::Period;
 use row::{Head, Status};
@@ -164,6 +166,7 @@ impl Export {
         let deployment = self.place.open(options).await?;
         let variables = deployment.variables(options, access).await?;
         let counting = Counting::of(&variables)?;
+        known::check_window(&counting, selection.period.window)?;
         let config = variables.with_metrics_sink("none").config()?;
         let client = deployment.clients().dynamodb;
         let reader = RowReader::new(&counting.snapshot);
@@ -180,12 +183,15 @@ impl Export {
 
         let mut sorter = Sorter::new(MOST_ROWS);
         let progress = console::spinner("snapshots read");
+        let mut measures = Measures::new(&counting);
         let take = |item: &_, row: _| {
             progress.inc(1);
+            measures.add(&row);
             selection.rows(&head, item, &row).into_iter().try_for_each(|row| sorter.push(row))
         };
         counting.read_items(&client, partition, take).await?;
         progress.finish_and_clear();
+        measures.check(&selection.measures)?;
         if self.corrections
             && let Some(ledger) = folder(&config, &client).map(|folder| -> LedgerTable { folder.ledger })
         {
@@ -233,9 +239,10 @@ impl Export {
         if closed + provisional == 0 {
             console::note("note: no usage found: remove a filter, or list all with `usagectl snapshots`");
         } else if provisional > 0 {
-            let (rows, grace) = (counted(provisional, "row"), span(grace));
+            let rows = counted(provisional, "row");
             let verb = if provisional == 1 { "is" } else { "are" };
-            console::note(&format!("note: {rows} {verb} provisional: a window is closed {grace} after its end"));
+            let closed = if grace.is_zero() { "at".to_owned() } else { format!("{} after", span(grace)) };
+            console::note(&format!("note: {rows} {verb} provisional: a window is closed {closed} its end"));
         }
         Ok(Done::Well)
     }

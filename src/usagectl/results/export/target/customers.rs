@@ -39,7 +39,13 @@ impl Customers {
     pub(super) fn of_csv(text: impl io::Read, name: &str) -> anyhow::Result<Customers> {
         let reading = || format!("read the customers in {name}");
         let mut customers = HashMap::new();
-        for line in csv::Reader::from_reader(text).into_deserialize() {
+        let mut reader = csv::Reader::from_reader(text);
+        let columns: Vec<String> = reader.headers().with_context(reading)?.iter().map(plain).collect();
+        if ["entity", "customer"].iter().any(|wanted| !columns.iter().any(|column| column == wanted)) {
+            let columns = columns.join(", ");
+            return Err(UsageError(format!("{name}: the columns are {columns}; expected entity and customer")).into());
+        }
+        for line in reader.into_deserialize() {
             let Line { entity, customer } = line.with_context(reading)?;
             if customer.is_empty() || customers.contains_key(&entity) {
                 let (entity, what) = (plain(&entity), if customer.is_empty() { "no customer" } else { "two lines" });
@@ -75,7 +81,11 @@ mod tests {
         assert_eq!((customers.of("8,9").as_deref(), customers.of("1")), (Some("cus_2"), None));
         assert!(read("entity,customer\n7,a\n7,b\n").unwrap_err().ends_with("entity 7 has two lines"));
         assert!(read("entity,customer\n7,\n").unwrap_err().ends_with("entity 7 has no customer"));
-        assert!(read("id,customer\n7,a\n").unwrap_err().contains("missing field `entity`"));
+        assert!(
+            read("id,customer\n7,a\n")
+                .unwrap_err()
+                .ends_with("the columns are id, customer; expected entity and customer")
+        );
         assert_eq!(Customers::read(None).unwrap().of("7").as_deref(), Some("7"));
     }
 }
