@@ -122,6 +122,11 @@ fn stored_rows_and_snapshots_can_be_read() {
     assert_eq!(fixture.run(&["cat", "data-pipeline/"]).stdout.lines().count(), 2);
     assert!(fixture.run(&["cat", "--schema", key]).stdout.contains("\"logicalType\":\"decimal\""));
     assert_eq!(fixture.run(&["cat", "nothing.avro", "event.json"]).code, Some(1));
+    // A path was looked for in the bucket.
+    let missing = fixture.run(&["cat", "/nothing.avro"]);
+    assert!(missing.stderr.starts_with("error: /nothing.avro: failed to read the file: No such file"), "{missing:?}");
+    let elsewhere = fixture.run(&["cat", "--bucket", "nothing", "nothing.avro"]);
+    assert!(elsewhere.stderr.contains("no such file, and no object s3://nothing/nothing.avro"), "{elsewhere:?}");
 
     let filters = ["--entity", "7", "--from", "2026-09-17", "--to", "2026-09-17"];
     insta::assert_snapshot!("snapshots_table", fixture.run(&[&["snapshots"], &filters[..]].concat()).stdout);

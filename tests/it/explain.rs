@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, event, order, two_orders};
+use crate::fixture::{Fixture, Run, event, order, two_orders};
 
 /// Lambda's document of a discarded batch, or the function's of a quarantined record.
 fn document(condition: &str, event: &Value, rejection: Option<Value>) -> Value {
@@ -79,9 +79,32 @@ fn the_document_of_a_quarantined_record_is_explained_with_its_reason() {
     }
     let explained = fixture.json(&["explain", "quarantined.json"]);
     assert_eq!(
-        (&explained["document"]["rejection"]["pipeline"], &explained["rejected"]["code"]),
+        (&explained["document"]["rejection"]["pipeline"], &explained["quarantined"][0]["code"]),
         (&json!("orders"), &json!("invalid_value"))
     );
+}
+
+/// It planned as with REJECTED_RECORDS=fail, which neither the template nor `usagectl local` sets, so records after the first
+/// rejected one were ignored. And with REJECTED_RECORDS=quarantine, it needed a bucket.
+#[test]
+fn regression_a_rejected_record_is_explained_together_with_those_after_it() {
+    let fixture = Fixture::new();
+    let records = [order(1, json!({ "S": "free" })), order(2, json!({ "N": "1" })), order(3, json!({ "S": "free" }))];
+    fixture.write("event.json", &event(&records));
+    let explained = |variables: &[(&str, &str)]| {
+        let mut command = fixture.command(&["explain", "event.json", "--json"]);
+        let run: Run = command.envs(variables.iter().copied()).output().unwrap().into();
+        assert_eq!(run.code, Some(1), "{run:?}");
+        serde_json::from_str::<Value>(&run.stdout).unwrap()
+    };
+    let usual = explained(&[]);
+    assert_eq!((&usual["records"], &usual["tally"]["effective"]), (&json!(3), &json!(1)), "{usual}");
+    assert_eq!((&usual["rejected"], usual["quarantined"].as_array().unwrap().len()), (&Value::Null, 2), "{usual}");
+    assert_eq!(explained(&[("REJECTED_RECORDS", "quarantine")]), usual);
+    let fails = explained(&[("REJECTED_RECORDS", "fail")]);
+    assert_eq!((&fails["records"], &fails["rejected"]["code"]), (&json!(0), &json!("invalid_value")), "{fails}");
+    let text = fixture.run(&["explain", "event.json"]).stdout;
+    assert!(text.contains(": 1 row, ") && text.contains("found S; quarantined"), "{text}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod changes;
 pub mod explain;
 mod input;
 pub mod invoke;
+mod plan_text;
 mod read_items;
 pub mod report;
 mod skipped;

@@ -67,7 +67,7 @@ impl Cat {
         Ok(done)
     }
 
-    /// A file if one exists, otherwise a key.
+    /// A file if one exists or the text can only be the path of one, otherwise a key.
     fn source<'s>(&'s self, text: &'s str) -> anyhow::Result<AvroInput<'s>> {
         if let Some(rest) = text.strip_prefix("s3://") {
             let (bucket, key) = rest
@@ -76,7 +76,8 @@ impl Cat {
                 .ok_or_else(|| console::UsageError(format!("{text}: expected s3://bucket/key")))?;
             return Ok(AvroInput::Object { bucket, key });
         }
-        Ok(if Path::new(text).exists() {
+        let is_path = ["/", "./", "../"].iter().any(|start| text.starts_with(start));
+        Ok(if is_path || Path::new(text).exists() {
             AvroInput::File(Path::new(text))
         } else {
             AvroInput::Object { bucket: &self.bucket, key: text }
@@ -134,7 +135,7 @@ async fn list(client: &Client, bucket: &str, prefix: &str) -> anyhow::Result<Vec
 async fn fetch(client: &Client, bucket: &str, key: &str) -> anyhow::Result<Vec<u8>> {
     let answer = client.get_object().bucket(bucket).key(key).send().await.map_err(|error| error.into_service_error());
     let answer = match answer {
-        Err(error) if error.is_no_such_key() => {
+        Err(error) if error.is_no_such_key() || error.meta().code() == Some("NoSuchBucket") => {
             bail!("find it: no such file, and no object s3://{bucket}/{key}")
         }
         other => other.with_context(|| format!("get s3://{bucket}/{key}"))?,
