@@ -132,6 +132,9 @@ fn one_process_uses_the_data_folder_and_others_use_its_services() {
     let refused = fixture.run(&["local"]);
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("another usagectl is using .usage"), "{refused:?}");
+    let fresh = fixture.run(&["invoke", "--fresh", "event.json"]);
+    let remedy = "error: --fresh: `usagectl serve` is running in .usage; stop it first, or use another --data DIR\n";
+    assert_eq!((fresh.code, &*fresh.stderr), (Some(2), remedy));
 
     let variables = std::fs::read_to_string(fixture.0.path().join("env")).unwrap();
     let variables = || variables.lines().filter_map(|line| line.split_once('='));

@@ -24,6 +24,7 @@ mod event_bus;
 mod faults;
 mod instant;
 mod lambda_metrics;
+mod port;
 mod programs_only;
 mod s3;
 mod service_metrics;
@@ -44,6 +45,7 @@ pub use event_bus::{BusEvent, EventBus};
 pub use faults::{Call, Fault, FaultPlan, FaultyHttp, Service};
 pub use instant::instant_clients;
 pub use lambda_metrics::{MappingMetrics, MeasuredFunction};
+pub use port::unavailable;
 pub use programs_only::programs_only;
 pub use service_metrics::{MeasuredSource, measured_http};
 pub use tables::{StreamView, TableSpec, ensure_bucket, ensure_tables, table_specs};
@@ -114,15 +116,15 @@ impl Services {
         let streams = Streams::open(&files.join("kinesis"))?;
         let events = EventBus::open(&files.join(ALERTS))?;
 
-        let (listener, dynamodb_url) = servers.listen(ports.dynamodb)?;
+        let (listener, dynamodb_url) = servers.listen(ports.dynamodb, "--dynamodb-port")?;
         servers.spawn(dynamodb::serve(listener, database.clone()));
-        let (listener, s3_url) = servers.listen(ports.s3)?;
+        let (listener, s3_url) = servers.listen(ports.s3, "--s3-port")?;
         servers.spawn(s3::serve(listener, s3::open(&files.join("s3"))?));
-        let (listener, cloudwatch_url) = servers.listen(ports.cloudwatch)?;
+        let (listener, cloudwatch_url) = servers.listen(ports.cloudwatch, "--cloudwatch-port")?;
         servers.spawn(cloudwatch::serve(listener, metrics.clone()));
-        let (listener, kinesis_url) = servers.listen(ports.kinesis)?;
+        let (listener, kinesis_url) = servers.listen(ports.kinesis, "--kinesis-port")?;
         servers.spawn(kinesis::serve(listener, streams.clone()));
-        let (listener, eventbridge_url) = servers.listen(ports.eventbridge)?;
+        let (listener, eventbridge_url) = servers.listen(ports.eventbridge, "--eventbridge-port")?;
         servers.spawn(event_bus::serve(listener, events.clone()));
 
         let (_servers, _temporary) = (servers, temporary);
@@ -196,11 +198,11 @@ impl Servers {
         Ok(Servers(Some(runtime.context("start the threads of the embedded services")?)))
     }
 
-    /// Listens on a port of the loopback interface, and returns the listener and its URL.
-    fn listen(&self, port: u16) -> anyhow::Result<(TcpListener, String)> {
+    /// Listens on a port of the loopback interface, which an option of the tool chooses, and returns the listener and its URL.
+    fn listen(&self, port: u16, option: &str) -> anyhow::Result<(TcpListener, String)> {
         // With std's listener, because the caller may be in a runtime, which mustn't block on another one.
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            .with_context(|| format!("listen on 127.0.0.1:{port}"))?;
+            .map_err(|error| unavailable(error, port, option))?;
         listener.set_nonblocking(true)?;
         let url = format!("http://{}", listener.local_addr()?);
         let _inside = self.0.as_ref().map(Runtime::enter);

@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
@@ -15,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures::{Stream, StreamExt, stream};
+use laptop::emulators::unavailable;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -54,14 +54,14 @@ pub(crate) fn routes(page: Arc<Page>) -> Router {
     with_files.with_state(page)
 }
 
-/// Serves `routes` on a port of the loopback interface, or on a free one if it is 0, to nobody but the page with this token and
-/// programs of this machine. Returns the URL.
+/// Serves `routes` on the port of the loopback interface that an option names, or on a free one if it is 0, to nobody but the
+/// page with this token and programs of this machine. Returns the URL.
 ///
 /// # Errors
 /// If the port is in use.
-pub(crate) async fn serve(routes: Router, port: u16, token: &str) -> anyhow::Result<String> {
+pub(crate) async fn serve(routes: Router, (option, port): (&str, u16), token: &str) -> anyhow::Result<String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-    let listener = listener.with_context(|| format!("listen on 127.0.0.1:{port}"))?;
+    let listener = listener.map_err(|error| unavailable(error, port, option))?;
     let address = listener.local_addr()?;
     let routes = behind_guard(routes, address.port(), token);
     tokio::spawn(async move {

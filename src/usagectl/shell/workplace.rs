@@ -14,6 +14,7 @@ use crate::shell::console;
 use crate::shell::folder::Folder;
 use crate::shell::options::{Endpoint, Options};
 use crate::shell::pipeline_choice::Variables;
+use crate::shell::running::Running;
 
 /// The services a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl Workplace {
             Uses::Objects => s3 == Endpoint::Embedded,
         };
         if start == Start::Fresh && !embedded {
-            bail!(console::UsageError("--fresh clears the embedded services, but this command uses none".to_owned()));
+            bail!(not_fresh(options));
         }
         let folder = if embedded { Some(Folder::lock(&options.data)?) } else { None };
         if let (Some(folder), Start::Fresh) = (&folder, start) {
@@ -154,6 +155,20 @@ impl Workplace {
             (Endpoint::Loopback(url) | Endpoint::Remote(url), _) => Some(format!("sent to {url}")),
         }
     }
+}
+
+/// Why the data can't be deleted first: the services are those of another process.
+fn not_fresh(options: &Options) -> console::UsageError {
+    let joined = |running: &Running| options.dynamodb_endpoint.as_ref() == Some(&running.dynamodb);
+    let message = match Running::read(&options.data).filter(joined) {
+        Some(running) => {
+            let command = if running.control.is_some() { "local" } else { "serve" };
+            let data = options.data.display();
+            format!("--fresh: `usagectl {command}` is running in {data}; stop it first, or use another --data DIR")
+        }
+        None => "--fresh clears the embedded services, but this command uses none".to_owned(),
+    };
+    console::UsageError(message)
 }
 
 /// A client for the Kinesis that the options name.

@@ -94,7 +94,7 @@ impl Watch {
             return Ok(if source.is_complete() { Done::Well } else { Done::WithFailures });
         }
         page.update(&source).await?;
-        let url = page::serve(page::routes(page.clone()), self.port, &page.token).await?;
+        let url = page::serve(page::routes(page.clone()), ("--port", self.port), &page.token).await?;
         // Registered before the address is printed, because from then on the page may be stopped.
         let mut interrupt = signal(SignalKind::interrupt()).context("wait for Ctrl-C")?;
         let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;

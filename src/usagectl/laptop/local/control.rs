@@ -50,7 +50,7 @@ impl Control {
 
     /// Serves on a port of the loopback interface, or on a free one if it is 0, and returns the URL.
     pub(super) async fn serve(&self, port: u16) -> anyhow::Result<String> {
-        page::serve(self.routes(), port, &self.page.token).await
+        page::serve(self.routes(), ("--control-port", port), &self.page.token).await
     }
 }
 

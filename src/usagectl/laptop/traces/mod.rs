@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::Context;
 use clap::Args;
-use laptop::emulators::programs_only;
+use laptop::emulators::{programs_only, unavailable};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -52,9 +52,7 @@ impl Traces {
     /// Prints traces until a signal stops it, or until there were enough.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await;
-        let listener = listener.with_context(|| {
-            format!("listen on 127.0.0.1:{}; if another collector has the port, choose one with --port", self.port)
-        })?;
+        let listener = listener.map_err(|error| unavailable(error, self.port, "--port"))?;
         let mut interrupt = signal(SignalKind::interrupt()).context("wait for Ctrl-C")?;
         let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
         let address = listener.local_addr()?;
