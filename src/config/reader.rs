@@ -56,9 +56,12 @@ impl EnvReader<'_> {
             (Some(name), None) => shipped(&name).ok_or_else(|| {
                 format!("PIPELINE: unknown pipeline `{name}`; choose one of {}", shipped_names().join(", "))
             }),
-            (None, Some(path)) => {
-                Folder::read(Path::new(&path)).map_err(|error| format!("PIPELINE_DIR: can't read {path}: {error}"))
-            }
+            (None, Some(path)) => Folder::read(Path::new(&path)).map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotADirectory => format!(
+                    "PIPELINE_DIR (--pipeline-dir): {path} is a file; pass the folder that contains pipeline.toml"
+                ),
+                _ => format!("PIPELINE_DIR (--pipeline-dir): can't read {path}: {error}"),
+            }),
         };
         match folder.map(|folder| Pipeline::parse(&folder)) {
             Ok(Ok(mut pipeline)) => {

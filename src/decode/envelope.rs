@@ -42,7 +42,10 @@ pub(super) fn read(text: &str, each: impl FnMut(Decoded<'_>) -> ControlFlow<()>)
         names.push(name);
         Ok::<_, JsonError>(())
     });
-    read.and_then(|()| reader.end()).map_err(|error| format!("its JSON is invalid: {error}"))?;
+    read.and_then(|()| reader.end()).map_err(|error| match error.at >= text.len() {
+        true => format!("its JSON ends in the middle of a value, after {} bytes", text.len()),
+        false => format!("its JSON is invalid: {error}"),
+    })?;
     if names.iter().any(|name| name == "window") {
         let remedy = "set TumblingWindowInSeconds to 0; usage windows don't need it";
         return Err(format!("it belongs to a tumbling window, whose state the function doesn't return; {remedy}"));

@@ -231,7 +231,9 @@ impl<'d> Section<'d> {
         expected: &str,
         found: &DeValue<'_>,
     ) -> Option<T> {
-        let message = format!("{}: `{key}` must be {expected}, not {}", self.title, found.type_str());
+        let found = found.type_str();
+        let article = if found.starts_with(['a', 'i']) { "an" } else { "a" };
+        let message = format!("{}: `{key}` must be {expected}, not {article} {found}", self.title);
         self.document.mistake(&value.span(), message.trim_start_matches(": "));
         None
     }

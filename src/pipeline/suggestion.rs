@@ -27,10 +27,16 @@ pub(super) fn instead_of_key(key: &str, known: &[&str]) -> String {
 
 /// What to write instead of an unknown value, for the end of a message.
 pub(super) fn instead_of_value(value: &str, known: &[&str]) -> String {
-    let list = known.iter().map(|known| format!("\"{known}\"")).collect::<Vec<_>>().join(", ");
+    let list = match known {
+        [one, other] => format!("\"{one}\" or \"{other}\""),
+        _ => {
+            let quoted: Vec<String> = known.iter().map(|known| format!("\"{known}\"")).collect();
+            format!("one of {}", quoted.join(", "))
+        }
+    };
     match closest(value, known.iter().copied()) {
-        Some(closest) => format!("; did you mean \"{closest}\"? Write one of {list}"),
-        None => format!("; write one of {list}"),
+        Some(closest) => format!("; did you mean \"{closest}\"? Write {list}"),
+        None => format!("; write {list}"),
     }
 }
 

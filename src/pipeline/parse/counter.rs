@@ -72,7 +72,10 @@ fn read(
         return None;
     }
     let Some(snapshot) = countable.snapshot else {
-        section.mistake("has measures, but the pipeline has no [snapshot] to store them in");
+        section.mistake(
+            "has measures, but the pipeline has no [snapshot] to store them in; add [snapshot] with a `partition_key` and \
+             a `sort_key`",
+        );
         return None;
     };
     let known = |name: &str| countable.variables.iter().position(|known| known == name);
