@@ -8,7 +8,6 @@ mod range;
 mod repair;
 mod show;
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
 use usage_aggregator::config::Config;
 use usage_aggregator::fold::Folder;
@@ -66,7 +65,7 @@ pub(crate) struct Open {
 
 /// The ledger and usage tables of a deployment, and the layout of its snapshots.
 pub(crate) async fn open(place: &Where, options: &Options, access: Access) -> anyhow::Result<Open> {
-    let deployment = place.open(options).await.context("find the deployment")?;
+    let deployment = place.open(options).await?;
     let variables = deployment.variables(options, access).await?.with_metrics_sink("none");
     let mut config = variables.config()?;
     let folder = folder(&config, &deployment.clients().dynamodb);

@@ -25,6 +25,17 @@ pub fn describe(error: &anyhow::Error) -> String {
     parts.join(": ")
 }
 
+/// The error of the first request to an AWS account, with what is most likely wrong. What the SDK says about each place where it
+/// looked for credentials is left out.
+pub fn unanswered(error: anyhow::Error, doing: &str) -> anyhow::Error {
+    // The type of the SDK's error about credentials isn't reachable through the clients.
+    let has_none = error.chain().any(|cause| cause.to_string().starts_with("the credential provider was not enabled"));
+    match has_none {
+        true => anyhow::anyhow!("{doing}: no AWS credentials found; set AWS_PROFILE, or run `aws configure`"),
+        false => error.context(format!("{doing}; are the credentials and the region right?")),
+    }
+}
+
 fn metadata_text(metadata: &ErrorMetadata) -> String {
     match (metadata.code(), metadata.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),

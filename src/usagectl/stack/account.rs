@@ -9,6 +9,7 @@ use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use usage_aggregator::clients::Clients;
 
 use super::FunctionName;
+use crate::shell::failure::unanswered;
 use crate::shell::workplace::https;
 
 /// The account that the credentials of the environment belong to.
@@ -75,8 +76,8 @@ impl Account {
             // CloudFormation has no error code for a stack that doesn't exist.
             Err(error) if error.message().is_some_and(|message| message.contains("does not exist")) => Ok(None),
             Err(error) => {
-                let context = format!("read the template of the stack {stack} (cloudformation:GetTemplate)");
-                Err(error).context(format!("{context}; are the credentials and the region right?"))
+                let doing = format!("read the template of the stack {stack} (cloudformation:GetTemplate)");
+                Err(unanswered(error.into(), &doing))
             }
         }
     }
@@ -84,10 +85,8 @@ impl Account {
     async fn stack(&self, stack: &str) -> anyhow::Result<aws_sdk_cloudformation::types::Stack> {
         let client = aws_sdk_cloudformation::Client::new(&self.config);
         let described = client.describe_stacks().stack_name(stack).send().await;
-        let described = described.with_context(|| {
-            format!(
-                "describe the stack {stack} (cloudformation:DescribeStacks); are the credentials and the region right?"
-            )
+        let described = described.map_err(|error| {
+            unanswered(error.into(), &format!("describe the stack {stack} (cloudformation:DescribeStacks)"))
         })?;
         let Some(found) = described.stacks.unwrap_or_default().into_iter().next() else {
             bail!("the stack {stack} doesn't exist in this account and region");

@@ -85,6 +85,24 @@ pub enum Place {
 const LOCAL_FAILURES: &str = "failures";
 
 impl Where {
+    /// Whether no option names a deployment, or a part of one.
+    pub fn is_nowhere(&self) -> bool {
+        !self.local && self.stack.is_none() && self.names == Names::default()
+    }
+
+    /// Checks that a command that can also assume a deployment has one, or an assumption.
+    ///
+    /// # Errors
+    /// If it has neither. `option` is that of the assumptions.
+    pub fn check_or_assumed(&self, has_assumptions: bool, option: &str) -> Result<(), UsageError> {
+        match self.is_nowhere() && !has_assumptions {
+            true => Err(UsageError(format!(
+                "no deployment specified: use --stack NAME, --local, or {option} for an estimate without one"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// Finds the deployment.
     ///
     /// # Errors
@@ -93,7 +111,7 @@ impl Where {
         if self.local {
             return self.open_here(options).await;
         }
-        if self.stack.is_none() && self.names == Names::default() {
+        if self.is_nowhere() {
             let remedy = "use --stack NAME, or --local for the embedded services of this machine";
             return Err(UsageError(format!("no deployment specified: {remedy}")).into());
         }

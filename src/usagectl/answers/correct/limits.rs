@@ -132,6 +132,10 @@ async fn check_group(
         return Ok(());
     }
     let group = plain(&addition.key.0.join(" "));
+    let largest = match largest.level {
+        Level::Total => "the window total".to_owned(),
+        _ => largest.to_string(),
+    };
     let what = match own {
         [] => format!("{group} has no usage in {largest}"),
         own => {

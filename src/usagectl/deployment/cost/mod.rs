@@ -95,8 +95,8 @@ impl Cost {
     async fn estimate(&self, options: &Options) -> anyhow::Result<Done> {
         let assumed = Assumptions::parse("--assume", &self.assume, &NAMES)?;
         let prices = Prices::read(self.prices.as_deref())?;
-        let nowhere = !self.place.local && self.place.stack.is_none() && self.place.names == Default::default();
-        let bill = if nowhere && !assumed.is_empty() {
+        self.place.check_or_assumed(!assumed.is_empty(), "--assume")?;
+        let bill = if self.place.is_nowhere() {
             let predicted = assumed::predict(&assumed)?;
             let (load, fixed) = assumed::replace(&assumed, predicted.load, Fixed::default())?;
             Bill::new(load, fixed, &prices, None, Basis::Assumed { fewer_arrive: predicted.fewer_arrive })

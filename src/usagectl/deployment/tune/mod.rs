@@ -98,8 +98,8 @@ impl Tune {
 
     async fn propose(&self, options: &Options) -> anyhow::Result<Done> {
         let given = Assumptions::parse("--what-if", &self.what_if, &NAMES)?;
-        let alone = !self.place.local && self.place.stack.is_none() && self.place.names == Default::default();
-        let (load, settings, here) = if alone && !given.is_empty() {
+        self.place.check_or_assumed(!given.is_empty(), "--what-if")?;
+        let (load, settings, here) = if self.place.is_nowhere() {
             (Load::assumed(3.0), DEFAULTS, false)
         } else {
             self.measured(options).await?

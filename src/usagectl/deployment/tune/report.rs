@@ -59,12 +59,12 @@ impl Report<'_> {
         if let Some(observed) = &self.load.observed {
             let p99 = observed.p99_seconds.map(|p99| format!(" (p99 {})", seconds(p99))).unwrap_or_default();
             text.push_str(&format!(
-                "\nmeasured: {} records and {} counters per batch in {}{p99}\niterator age up to {}, up to {} concurrent invocations, {} throttled\n{}",
-                number(observed.batch),
-                number(observed.groups),
+                "\nmeasured: {} and {} per batch in {}{p99}\niterator age up to {}, up to {}, {} throttled\n{}",
+                counted(observed.batch, ["record", "records"]),
+                counted(observed.groups, ["counter", "counters"]),
                 seconds(observed.seconds),
                 seconds(observed.age_seconds),
-                number(observed.concurrency),
+                counted(observed.concurrency, ["concurrent invocation", "concurrent invocations"]),
                 number(observed.throttles),
                 failures_text(&observed.failures),
             ));
@@ -239,8 +239,10 @@ fn effect(proposal: &Proposal, latency_counts: bool) -> String {
 }
 
 /// A number with the word for one or for several.
-fn counted(value: f64, [one, several]: [&str; 2]) -> String {
-    format!("{} {}", number(value), if value == 1.0 { one } else { several })
+pub(super) fn counted(value: f64, [one, several]: [&str; 2]) -> String {
+    let number = number(value);
+    let what = if number == "1" { one } else { several };
+    format!("{number} {what}")
 }
 
 fn shown(value: Option<f64>) -> String {

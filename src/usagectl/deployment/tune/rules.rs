@@ -1,6 +1,7 @@
 //! Recommends settings for a load, with reasons: a row of the table by load, refined by the cost of batches. Pure.
 
 use super::model::{EVENT_BYTES, Load, Outcome, PARTITION_READ_UNITS, PARTITION_UNITS};
+use super::report::counted;
 use super::row::{REAL_TIME, Row, row};
 use super::settings::{Parameter, Settings};
 use crate::deployment::assume::MONTH_SECONDS;
@@ -260,7 +261,7 @@ impl<'l> Rules<'l> {
     fn commits(&self) -> Advice {
         if let Some(observed) = self.load.observed.filter(|observed| observed.table_throttles > 0.0) {
             let value = (self.now.commits / 2.0).floor().max(1.0);
-            let reason = format!("the tables throttled {} writes", number(observed.table_throttles));
+            let reason = format!("the tables throttled {}", counted(observed.table_throttles, ["write", "writes"]));
             return Advice { value, fine: (1.0, value), reason };
         }
         let writes = self.load.writes();

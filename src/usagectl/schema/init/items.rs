@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 
 use crate::shell::console::UsageError;
+use crate::shell::failure::unanswered;
 use crate::shell::json;
 use crate::shell::options::{Endpoint, Options};
 use crate::shell::workplace::{Start, Uses, Workplace};
@@ -30,9 +31,8 @@ pub(super) async fn read(table: &str, limit: u16, options: &Options) -> anyhow::
         }
     };
     let described = client.describe_table().table_name(table).send().await;
-    let described = described.with_context(|| {
-        format!("describe the table {table} (dynamodb:DescribeTable); are the credentials and the region right?")
-    })?;
+    let described = described
+        .map_err(|error| unanswered(error.into(), &format!("describe the table {table} (dynamodb:DescribeTable)")))?;
     let schema = described.table.and_then(|table| table.key_schema).unwrap_or_default();
     let keys = schema.into_iter().map(|key| key.attribute_name).collect();
     let scanned = client.scan().table_name(table).limit(i32::from(limit)).send().await;
