@@ -58,8 +58,8 @@ pub fn outside(report: &Report) -> Option<String> {
     };
     Some(format!(
         "{counters} in {groups} to which no simulation wrote.\n\
-         If another program wrote there, for example `usagectl invoke`, its records may be\n\
-         in other counters as well. To check a simulation alone, start over with\n\
+         If another program wrote there, for example `usagectl invoke`, its records may\n\
+         be in other counters as well. To check a simulation alone, start over with\n\
          `usagectl local --fresh`."
     ))
 }

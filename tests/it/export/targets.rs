@@ -263,7 +263,7 @@ fn customers_come_from_a_file_and_provisional_rows_are_not_sent() {
     let run = sent(&fixture, "stripe", &server, &["--customers", "customers.csv"]);
     assert_eq!((run.code, &*run.stdout), (Some(1), "1 event sent to Stripe, 1 refused\n"), "{run:?}");
     assert!(
-        run.stderr.contains("entity 000, resource orders, amount 1: the file of --customers doesn't have"),
+        run.stderr.contains("entity 000, resource orders, amount 1: the --customers file has no line for this entity"),
         "{run:?}"
     );
     let requests = server.take();
