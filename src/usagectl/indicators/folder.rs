@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use event_source_mapping::write_atomically;
+use event_source_mapping::{now, write_atomically};
 use serde::de::DeserializeOwned;
 
 use super::open::Table;
@@ -31,7 +31,8 @@ impl Folder {
         let made_of = format!("{:?} {indicators:?}", table.description.table_arn());
         let hash = blake3::hash(made_of.as_bytes()).to_hex();
         let path = data.join(FOLDER).join(format!("{}-{}", table.name, hash.get(..12).unwrap_or_default()));
-        let (folder, starts_over) = Folder::at(path, SystemTime::now())?;
+        let seconds = u64::try_from(now()?.seconds()).unwrap_or_default();
+        let (folder, starts_over) = Folder::at(path, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))?;
         if starts_over {
             let name = &table.name;
             console::note(&format!("note: the last rebuild of {name} was stopped more than a day ago: starting over"));
@@ -117,7 +118,7 @@ mod tests {
     #[test]
     fn a_rebuild_that_was_stopped_finds_its_parts_again() {
         let data = tempfile::tempdir().unwrap();
-        let open = || Folder::at(data.path().join("orders"), SystemTime::now()).unwrap().0;
+        let open = || Folder::at(data.path().join("orders"), made(&data)).unwrap().0;
         let found = found();
         open().finish_segment(4, &found).unwrap();
         open().set_done(7).unwrap();
@@ -131,7 +132,7 @@ mod tests {
     fn a_rebuild_that_was_stopped_more_than_a_day_ago_starts_over() {
         let data = tempfile::tempdir().unwrap();
         let at = |hours: u64| {
-            let now = SystemTime::now() + Duration::from_secs(hours * 3_600);
+            let now = made(&data) + Duration::from_secs(hours * 3_600);
             Folder::at(data.path().join("orders"), now).unwrap()
         };
         let (folder, _) = at(0);
@@ -141,6 +142,11 @@ mod tests {
         assert_eq!((folder.done().unwrap(), starts_over), (7, false));
         let (folder, starts_over) = at(25);
         assert_eq!((folder.segment(4).unwrap(), folder.done().unwrap(), starts_over), (None, 0, true));
+    }
+
+    /// When a folder was last changed.
+    fn made(folder: &tempfile::TempDir) -> SystemTime {
+        std::fs::metadata(folder.path()).unwrap().modified().unwrap()
     }
 
     fn found() -> Targets {

@@ -190,15 +190,7 @@ impl Local {
         run.begin(options)?;
         remember(&options.data, &run.variables, Some(&run.source_name))?;
         let url = control.serve(self.ports.control_port).await?;
-        if let Some(services) = run.place.services() {
-            let mut running = Running::new(services, Some(url.clone()));
-            running.mapping = Some(run.mapping.running.clone());
-            running.fold = run.folding.as_ref().map(|folding| folding.running.clone());
-            running.write(&options.data)?;
-            if let Some(path) = &self.env_file {
-                serve::write_environment(path, &serve::environment(services, &run.variables))?;
-            }
-        }
+        self.announce(&run, options, &url)?;
         // Registered before the run is announced, because from then on it may be stopped.
         let mut interrupt = signal(SignalKind::interrupt()).context("wait for Ctrl-C")?;
         let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
@@ -237,6 +229,17 @@ impl Local {
         let page = page::watch(&run, &control);
         let (proof, (), (), ()) = futures::try_join!(work, mappings, view, page)?;
         live::print_result(&run, options, &control, proof.as_ref()).await
+    }
+
+    /// Lets other commands find the services.
+    fn announce(&self, run: &LocalRun, options: &Options, url: &str) -> anyhow::Result<()> {
+        let Some(services) = run.place.services() else { return Ok(()) };
+        let mut running = Running::new(services, Some(url.to_owned()));
+        running.mapping = Some(run.mapping.running.clone());
+        running.fold = run.folding.as_ref().map(|folding| folding.running.clone());
+        running.write(&options.data)?;
+        let Some(path) = &self.env_file else { return Ok(()) };
+        serve::write_environment(path, &serve::environment(services, &run.variables))
     }
 
     /// Whether the run exports telemetry, for which it starts logging itself.
