@@ -190,8 +190,9 @@ async fn causes_that_always_differ_are_counted_together() {
 
 #[tokio::test(start_paused = true)]
 async fn a_delivery_is_a_success_once_it_has_settled_records() {
+    type Rule = fn(&[u64], usize) -> InvocationResult;
     // Two records: neither, only the first, or both are settled.
-    let rules: [(fn(&[u64], usize) -> InvocationResult, u64); 3] = [
+    let rules: [(Rule, u64); 3] = [
         (|items, number| fails_on(1)(items, number), 0),
         (|items, number| reports(2)(items, number), 1),
         (|_, _| success(), 1),
