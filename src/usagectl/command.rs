@@ -101,8 +101,20 @@ Exit codes:
 
 /// Runs the command on the command line and returns its exit code.
 pub async fn run() -> ExitCode {
-    let line = Cli::from_arg_matches(&groups::command().get_matches());
-    let Cli { command, mut options } = line.unwrap_or_else(|error| error.exit());
+    match groups::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(line) => run_line(line).await,
+        Err(error) => match groups::left_out(&error) {
+            Some(command) => {
+                let remedy = "build all commands with `make usagectl`";
+                console::note(&format!("error: this usagectl was built without the command `{command}`: {remedy}"));
+                ExitCode::from(2)
+            }
+            None => error.exit(),
+        },
+    }
+}
+
+async fn run_line(Cli { command, mut options }: Cli) -> ExitCode {
     // With --otlp, a local run starts logging itself.
     if !matches!(&command, Command::Local(local) if local.exports()) {
         console::log_to_stderr(&options);

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use clap::CommandFactory;
+use clap::error::{ContextKind, ContextValue};
 
 use super::Cli;
 use crate::shell::paragraph::paragraph;
@@ -51,6 +52,12 @@ pub(super) fn command() -> clap::Command {
     names.iter().fold(command, hidden).override_usage("usagectl [OPTIONS] <COMMAND>").help_template(template)
 }
 
+/// The command that an error is about, if a build without the deployment commands lacks it.
+pub(super) fn left_out(error: &clap::Error) -> Option<&'static str> {
+    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    GROUPS.iter().flat_map(|(_, names)| *names).copied().find(|known| known == name)
+}
+
 fn listed(command: &clap::Command) -> String {
     let mut text = String::new();
     for (title, names) in GROUPS {
@@ -65,6 +72,11 @@ fn listed(command: &clap::Command) -> String {
             let line = format!("  {name:<width$}{about}", width = INDENT - 2);
             let _ = writeln!(text, "{}", paragraph(&line, &" ".repeat(INDENT)));
         }
+    }
+    let names = GROUPS.iter().flat_map(|(_, names)| *names).copied();
+    let left_out: Vec<&str> = names.filter(|name| command.find_subcommand(name).is_none()).collect();
+    if !left_out.is_empty() {
+        let _ = writeln!(text, "\nWith `make usagectl`, also: {}", left_out.join(", "));
     }
     text
 }
@@ -102,6 +114,17 @@ mod tests {
     fn the_list_of_commands_fits_80_columns() {
         let text = listed(&plain());
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn a_command_that_a_build_lacks_is_not_a_misspelled_one() {
+        let small = || clap::Command::new("usagectl").subcommand(clap::Command::new("cat"));
+        let error = |name: &str| small().try_get_matches_from(["usagectl", name]).unwrap_err();
+        assert_eq!((left_out(&error("cost")), left_out(&error("coast"))), (Some("cost"), None));
+        let text = listed(&small());
+        let (listed, missing) = text.split_once("With `make usagectl`, also: ").unwrap();
+        assert!(listed.contains("  cat") && !listed.contains("  cost"), "{text}");
+        assert!(missing.contains(", cost") && !missing.contains(" cat,"), "{text}");
     }
 
     #[test]
