@@ -30,13 +30,13 @@ failure() {
 # Which tests catch the mutant in the tree. The fastest come first.
 caught_by() {
     builds --workspace --test ledger || { echo "does not compile: see $log"; return 1; }
-    catches --workspace --test ledger -- rules:: refused_targets:: fold:: pipeline:: windows:: alerts:: prove:: compact:: && { echo "caught by the ledger's tests: $(failure)"; return; }
-    catches --workspace --test ledger -- exhaustive:: random:: indicators:: && { echo "caught by the schedules and histories: $(failure)"; return; }
+    catches --workspace --test ledger -- rules:: refused_targets:: fold:: pipeline:: windows:: attributes:: alerts:: prove:: compact:: && { echo "caught by the ledger's tests: $(failure)"; return; }
     builds --workspace --lib || { echo "does not compile: see $log"; return 1; }
-    catches --workspace --lib -- usage:: && { echo "caught by the tests of counting: $(failure)"; return; }
+    catches --workspace --lib -- usage:: plan:: && { echo "caught by the tests of counting: $(failure)"; return; }
+    catches --workspace --test ledger -- exhaustive:: random:: indicators:: && { echo "caught by the schedules and histories: $(failure)"; return; }
     builds --workspace --test it || { echo "does not compile: see $log"; return 1; }
-    catches --workspace --test it -- simulation::simulated && { echo "caught by the simulation: $(failure)"; return; }
     catches --workspace --test it -- quarantine:: blocked_shard:: && { echo "caught: $(failure)"; return; }
+    catches --workspace --test it -- simulation::simulated && { echo "caught by the simulation: $(failure)"; return; }
     echo "SURVIVED"
     return 1
 }
