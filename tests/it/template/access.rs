@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::code::{actions, conditional, statements};
-use super::{file, template};
+use super::{file, members, properties, template};
 
 /// The statements with this Sid, each with the condition under which it is there.
 fn by_sid(role: &str, policy: &str, sid: &str) -> Vec<(Option<&'static str>, &'static Value)> {
@@ -68,6 +68,25 @@ fn keys_are_used_through_the_services_that_need_them_only() {
         }
     }
     assert_eq!(keys, 5);
+}
+
+/// Who reads the source: an existing stream can be encrypted with the key of the stack, and SourceKeyArn is then empty.
+#[test]
+fn regression_a_kinesis_source_with_the_key_of_the_stack_can_be_read() {
+    let kinesis = json!({ "Fn::If": ["IsKinesis", { "Fn::Sub": "kinesis.${AWS::Region}.${AWS::URLSuffix}" }, { "Ref": "AWS::NoValue" }] });
+    let of_role = by_sid("FunctionRole", "function", "UseKey").into_iter().map(|(_, statement)| statement);
+    let of_policies = ["OperatorPolicy", "OperatorReadPolicy"].into_iter().flat_map(|policy| {
+        members(&properties(policy)["PolicyDocument"]["Statement"])
+            .into_iter()
+            .filter(|statement| statement["Sid"] == "UseKey")
+    });
+    let uses: Vec<&Value> = of_role.chain(of_policies).collect();
+    assert_eq!(uses.len(), 3);
+    for statement in uses {
+        assert_eq!(statement["Resource"], json!({ "Ref": "KmsKeyArn" }));
+        let through = statement["Condition"]["StringEquals"]["kms:ViaService"].as_array().unwrap();
+        assert!(through.contains(&kinesis), "{statement}");
+    }
 }
 
 /// The key policy in docs/operations.md.
