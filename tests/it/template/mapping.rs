@@ -158,9 +158,8 @@ fn data_outlives_the_stack() {
 }
 
 /// The resource names that the template sets, by type. CloudFormation names all other resources.
-const NAMED: [(&str, &str); 8] = [
+const NAMED: [(&str, &str); 7] = [
     ("AWS::Athena::WorkGroup", "/Name"),
-    ("AWS::Budgets::Budget", "/Budget/BudgetName"),
     ("AWS::CloudWatch::Alarm", "/AlarmName"),
     ("AWS::CloudWatch::CompositeAlarm", "/AlarmName"),
     ("AWS::CloudWatch::Dashboard", "/DashboardName"),
@@ -169,7 +168,7 @@ const NAMED: [(&str, &str); 8] = [
     ("AWS::Logs::LogGroup", "/LogGroupName"),
 ];
 /// These belong to the account, whatever the region.
-const WITHOUT_REGION: [&str; 2] = ["AWS::Budgets::Budget", "AWS::CloudWatch::Dashboard"];
+const WITHOUT_REGION: [&str; 1] = ["AWS::CloudWatch::Dashboard"];
 
 #[test]
 fn names_are_the_stacks_own() {
