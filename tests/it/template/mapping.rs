@@ -158,14 +158,13 @@ fn data_outlives_the_stack() {
 }
 
 /// The resource names that the template sets, by type. CloudFormation names all other resources.
-const NAMED: [(&str, &str); 7] = [
+const NAMED: [(&str, &str); 6] = [
     ("AWS::Athena::WorkGroup", "/Name"),
     ("AWS::CloudWatch::Alarm", "/AlarmName"),
     ("AWS::CloudWatch::CompositeAlarm", "/AlarmName"),
     ("AWS::CloudWatch::Dashboard", "/DashboardName"),
     ("AWS::Glue::Database", "/DatabaseInput/Name"),
     ("AWS::Lambda::Function", "/FunctionName"),
-    ("AWS::Logs::LogGroup", "/LogGroupName"),
 ];
 /// These belong to the account, whatever the region.
 const WITHOUT_REGION: [&str; 1] = ["AWS::CloudWatch::Dashboard"];
