@@ -40,8 +40,8 @@ fn through(statement: &Value) -> String {
 fn regression_a_source_with_a_key_of_its_own_is_decrypted() {
     for (role, policy, condition) in [
         ("FunctionRole", "event-source-mapping", "HasSourceKey"),
-        // The fold function writes into the limiter's table.
-        ("FoldRole", "function", "FoldsIntoSourceKey"),
+        // The fold function writes into the limiter's table, and reads limits.
+        ("FoldRole", "function", "FoldsUnderSourceKey"),
     ] {
         let found = by_sid(role, policy, "DecryptSource");
         let [(Some(given), decrypt)] = found[..] else { panic!("{role}: {found:?}") };
@@ -67,7 +67,30 @@ fn keys_are_used_through_the_services_that_need_them_only() {
             assert!(through(statement).contains(".${AWS::Region}.${AWS::URLSuffix}"), "{role}: {statement}");
         }
     }
-    assert_eq!(keys, 5);
+    assert_eq!(keys, 4);
+}
+
+/// The policies that lead people to the source, and the fold function that reads limits, could not use the key of an existing table.
+#[test]
+fn regression_whoever_may_read_the_source_or_limits_may_decrypt_them() {
+    for policy in ["OperatorPolicy", "OperatorReadPolicy", "AnalystPolicy"] {
+        let document = &properties(policy)["PolicyDocument"]["Statement"];
+        assert!(document.to_string().contains("SourceArn"), "{policy} doesn't lead to the source");
+        let decrypt = document.as_array().unwrap().iter().find(|one| one["Fn::If"][1]["Sid"] == "DecryptSource");
+        let decrypt = &decrypt.unwrap_or_else(|| panic!("{policy} can't decrypt the source"))["Fn::If"];
+        let condition = if policy == "AnalystPolicy" { "AnalyzesUnderSourceKey" } else { "HasSourceKey" };
+        assert_eq!((&decrypt[0], &decrypt[1]["Resource"]), (&json!(condition), &json!({ "Ref": "SourceKeyArn" })));
+        assert_eq!(actions(&decrypt[1]), ["kms:Decrypt"]);
+        let through = through(&decrypt[1]);
+        assert!(through.contains("dynamodb.${AWS::Region}"), "{policy}: {through}");
+        assert_eq!(through.contains("kinesis.${AWS::Region}"), condition == "HasSourceKey", "{policy}: {through}");
+    }
+    // Analysts read the usage table, which is the source of the limiter's pipeline alone.
+    let conditions = &template()["Conditions"];
+    let limits = json!({ "Fn::Or": [{ "Condition": "IsZaeLimiter" }, { "Condition": "ReadsLimits" }] });
+    assert_eq!(conditions["FoldsUnderSourceKey"], json!({ "Fn::And": [{ "Condition": "HasSourceKey" }, limits] }));
+    let limiter = json!({ "Fn::And": [{ "Condition": "HasSourceKey" }, { "Condition": "IsZaeLimiter" }] });
+    assert_eq!(conditions["AnalyzesUnderSourceKey"], limiter);
 }
 
 /// Who reads the source: an existing stream can be encrypted with the key of the stack, and SourceKeyArn is then empty.
