@@ -89,7 +89,7 @@ fn make_deploy_gives_tags_and_parameters_to_sam() {
         "PARAMETERS=BatchSize=2000 Tracing=true",
     ]);
     let [stack, build, deploy, subscribers] = &calls[..] else { panic!("{calls:?}") };
-    assert_eq!(stack[..], ["python", ".deploy/deployed.py", "lake", ""]);
+    assert_eq!(stack[..], ["python", ".deploy/deployed.py", "lake", "", "BatchSize=2000", "Tracing=true"]);
     assert_eq!(options(build)["--parameter-overrides"], ["Architecture=arm64"]);
     let options = options(deploy);
     // sam takes one argument with all tags, or an argument for each.

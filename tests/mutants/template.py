@@ -60,7 +60,7 @@ MUTANTS = [
     ("append may always fold", "template.yaml", "                  - FoldsAtOnce\n", "                  - Counts\n"),
     ("the filter lets states pass", "template.yaml", '{"prefix":"p#${Pipeline}#"}', '{"exists":true}'),
     ("the filter leaves out pages", "template.yaml", '{"prefix":"p#${Pipeline}#"},', ''),
-    ("a fold without a bucket for old notices", "template.yaml", "          FAILURE_BUCKET: !If [HasFailureBucket, !Ref FailureBucket, '']\n", ""),
+    ("a fold without a bucket for old notices", "template.yaml", "          FAILURE_BUCKET: !Ref FailureBucket\n", ""),
     ("a fold that can't keep old notices", "template.yaml", "Resource: !Sub '${FailureBucket.Arn}/notices/*'", "Resource: !Sub '${FailureBucket.Arn}/quarantine/*'"),
     ("the ledger's stream has no keys", "template.yaml", "StreamViewType: KEYS_ONLY", "StreamViewType: NEW_IMAGE"),
     ("notices are given up", "template.yaml", "MaximumRetryAttempts: -1", "MaximumRetryAttempts: 10"),

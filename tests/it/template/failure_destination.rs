@@ -22,6 +22,18 @@ fn what_is_deleted_stops_counting_as_pending_after_a_day() {
     assert_eq!(*rule("ExpirationInDays"), 90);
 }
 
+/// With RejectedRecords=fail and a queue, the bucket left the stack with everything in it: its alarms and its output were gone.
+#[test]
+fn regression_no_parameter_takes_the_failure_bucket_out_of_sight() {
+    let (resources, output) = (&template()["Resources"], &template()["Outputs"]["FailureBucketName"]);
+    for part in [&resources["FailureBucket"], &resources["FailureBucketPolicy"], output] {
+        assert!(part.is_object() && part.get("Condition").is_none(), "{part}");
+    }
+    for alarm in ["FailureObjects", "FailureObjectsOld"] {
+        assert_eq!(resources[alarm]["Condition"], "WithAlarms", "{alarm}");
+    }
+}
+
 /// docs/security.md says that the fold function's role can't make a redrive append records. It could put documents with the key of the
 /// source's mapping, and with one that names no mapping.
 #[test]
