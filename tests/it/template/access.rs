@@ -93,6 +93,25 @@ fn regression_whoever_may_read_the_source_or_limits_may_decrypt_them() {
     assert_eq!(conditions["AnalyzesUnderSourceKey"], limiter);
 }
 
+/// S3 keeps the key of each object. After a change of KmsKeyArn, nobody could read what had been stored before.
+#[test]
+fn regression_objects_under_earlier_keys_can_be_read_through_s3() {
+    let of_role = by_sid("CompactRole", "function", "ReadEarlierObjects");
+    let [(Some("HasEarlierKeys"), of_role)] = of_role[..] else { panic!("{of_role:?}") };
+    let of_policies = ["OperatorPolicy", "OperatorReadPolicy", "AnalystPolicy"].map(|policy| {
+        let statements = properties(policy)["PolicyDocument"]["Statement"].as_array().unwrap();
+        let found = statements.iter().find(|one| one["Fn::If"][1]["Sid"] == "ReadEarlierObjects");
+        let found = &found.unwrap_or_else(|| panic!("{policy} can't read earlier objects"))["Fn::If"];
+        assert_eq!(found[0], "HasEarlierKeys", "{policy}");
+        &found[1]
+    });
+    for statement in [of_role].into_iter().chain(of_policies) {
+        assert_eq!(actions(statement), ["kms:Decrypt"]);
+        assert_eq!(statement["Resource"], json!({ "Fn::Split": [",", { "Ref": "EarlierKeyArns" }] }));
+        assert_eq!(through(statement), r#"[{"Fn::Sub":"s3.${AWS::Region}.${AWS::URLSuffix}"}]"#);
+    }
+}
+
 /// Who reads the source: an existing stream can be encrypted with the key of the stack, and SourceKeyArn is then empty.
 #[test]
 fn regression_a_kinesis_source_with_the_key_of_the_stack_can_be_read() {
