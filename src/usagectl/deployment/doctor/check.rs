@@ -172,8 +172,8 @@ checks! {
         "problem: the stream is off; warning: items don't expire, or the view type isn't KEYS_ONLY"
         ledger::table;
     LedgerMapping "ledger-mapping"
-        "the mapping of the ledger's stream: State, LastProcessingResult, FunctionResponseTypes, FilterCriteria, ParallelizationFactor, MaximumRetryAttempts"
-        "problem: Disabled, the last result is a PROBLEM, no ReportBatchItemFailures, or pages don't pass the filter; warning: a factor above 1, or limited retries"
+        "the mapping of the ledger's stream: State, EventSourceArn, LastProcessingResult, FunctionResponseTypes, FilterCriteria, ParallelizationFactor, MaximumRetryAttempts"
+        "problem: Disabled, another stream than the newest of the ledger, the last result is a PROBLEM, no ReportBatchItemFailures, or pages don't pass the filter; warning: a factor above 1, or limited retries"
         ledger::ledger_mapping;
     UnfoldedPages "unfolded-pages"
         "PagesWritten, NoticesFolded"
