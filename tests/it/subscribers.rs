@@ -121,18 +121,22 @@ async fn a_deployment_warns_until_each_topic_has_a_subscriber() {
     let topic = |name: &str| json!({ "Type": "AWS::SNS::Topic", "Properties": { "TopicName": name } });
     let output = |name: &str| json!({ "Value": { "Ref": name } });
     let template = json!({
-        "Resources": { "Alarm": topic("alarm"), "Page": topic("page") },
-        "Outputs": { "AlarmTopicArn": output("Alarm"), "PageTopicArn": output("Page") },
+        "Resources": { "Alarm": topic("alarm"), "Page": topic("page"), "Alerts": topic("alerts") },
+        "Outputs": {
+            "AlarmTopicArn": output("Alarm"), "PageTopicArn": output("Page"), "UsageAlertTopicArn": output("Alerts"),
+        },
     });
     let cloudformation = aws_sdk_cloudformation::Client::new(&config);
     let create = cloudformation.create_stack().stack_name("deployed").template_body(template.to_string());
     create.send().await.unwrap();
     let every = "warning: no one receives every alarm: make deploy STACK=deployed PARAMETERS='AlarmEmail=ADDRESS'\n";
     let page = "warning: no one receives Page, which needs someone now: make deploy STACK=deployed PARAMETERS='PageEndpoint=URL'\n";
-    assert_eq!(warnings(&moto), [every, page].concat());
+    // An AlertEmail that nobody confirmed.
+    let alerts = "warning: no one receives the alerts of the pipeline: make deploy STACK=deployed PARAMETERS='AlertEmail=ADDRESS'\n";
+    assert_eq!(warnings(&moto), [every, page, alerts].concat());
 
     let sns = aws_sdk_sns::Client::new(&config);
-    for name in ["alarm", "page"] {
+    for name in ["alarm", "page", "alerts"] {
         let arn = format!("arn:aws:sns:us-east-1:123456789012:{name}");
         let queue = "arn:aws:sqs:us-east-1:123456789012:someone";
         sns.subscribe().topic_arn(arn).protocol("sqs").endpoint(queue).send().await.unwrap();

@@ -208,7 +208,7 @@ checks! {
         "problem: different tables, pipeline, horizon, epoch, or COUNT_FROM; warning: KEEP_DAYS below HORIZON_DAYS, or different code"
         ledger::settings;
     AlertTarget "alert-target"
-        "ALERT_BUS or ALERT_TOPIC, the rules and targets of the event bus or the subscriptions of the topic, AlertsFailed"
+        "ALERT_BUS or ALERT_TOPIC, the rules and targets of the event bus, the subscriptions of topics, AlertsFailed"
         "problem: doesn't exist, or nothing there receives alerts; warning: alerts could not be sent"
         alerts::target;
     TableProtection "table-protection"

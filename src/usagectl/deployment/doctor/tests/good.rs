@@ -196,7 +196,12 @@ pub(crate) fn good() -> Facts {
         }),
         alert_target: Ok(AlertTarget::Bus {
             name: "default".into(),
-            rules: vec![AlertRule { name: "usage-AlertRule".into(), is_enabled: true, targets: 1 }],
+            rules: vec![AlertRule {
+                name: "usage-AlertRule".into(),
+                is_enabled: true,
+                targets: 1,
+                topics: vec![topic(("Alerts", 1))],
+            }],
         }),
         archive: Ok(Bucket {
             name: "usage-archive".into(),

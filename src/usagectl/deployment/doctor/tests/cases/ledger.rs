@@ -80,7 +80,13 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         ("no rule takes alerts", C::AlertTarget, Problem, |f| rules(f).clear()),
         ("the rule is off", C::AlertTarget, Problem, |f| rules(f)[0].is_enabled = false),
-        ("the rule leads nowhere", C::AlertTarget, Problem, |f| rules(f)[0].targets = 0),
+        ("the rule leads nowhere", C::AlertTarget, Problem, |f| {
+            (rules(f)[0].targets, rules(f)[0].topics) = (0, Vec::new());
+        }),
+        // Somebody didn't follow the link that SNS sent.
+        ("the rule's topic has no confirmed subscription", C::AlertTarget, Problem, |f| {
+            (rules(f)[0].topics[0].confirmed, rules(f)[0].topics[0].pending) = (0, 1);
+        }),
         ("nobody subscribes to alerts", C::AlertTarget, Problem, |f| {
             f.alert_target = Ok(AlertTarget::Topic(super::super::good::topic(("Alerts", 0))));
         }),
