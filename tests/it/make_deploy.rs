@@ -110,6 +110,17 @@ fn make_deploy_gives_tags_and_parameters_to_sam() {
     assert_eq!(subscribers.last().unwrap(), "lake");
 }
 
+/// sam refuses `AlertEmail=`, and takes `AlertEmail=""`, whose quotes the shells must leave.
+#[test]
+fn regression_a_parameter_can_be_emptied_as_the_document_says() {
+    let documented = r#"AlertEmail=\"\""#;
+    let operations = std::fs::read_to_string(Path::new(crate::repository()).join("docs/operations.md")).unwrap();
+    assert!(operations.contains(&format!("PARAMETERS='{documented}'")));
+    let calls = Project::new().make(&["deploy", &format!("PARAMETERS={documented}")]);
+    let given = options(&calls[2]);
+    assert_eq!(given["--parameter-overrides"].last(), Some(&r#"AlertEmail="""#), "{given:?}");
+}
+
 #[test]
 fn a_first_deployment_prompts_and_has_no_tags_unless_they_are_given() {
     let project = Project::new();
