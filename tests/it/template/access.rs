@@ -112,6 +112,16 @@ fn regression_objects_under_earlier_keys_can_be_read_through_s3() {
     }
 }
 
+/// Lambda answers without the variables if the caller may not decrypt them, so analysts' exports assumed default settings.
+#[test]
+fn regression_whoever_may_read_the_settings_may_decrypt_them() {
+    for policy in ["OperatorPolicy", "OperatorReadPolicy", "AnalystPolicy"] {
+        let statements = members(&properties(policy)["PolicyDocument"]["Statement"]);
+        let key = statements.into_iter().find(|statement| statement["Sid"] == "UseKey").unwrap();
+        assert!(through(key).contains("lambda.${AWS::Region}"), "{policy}: {key}");
+    }
+}
+
 /// Who reads the source: an existing stream can be encrypted with the key of the stack, and SourceKeyArn is then empty.
 #[test]
 fn regression_a_kinesis_source_with_the_key_of_the_stack_can_be_read() {
