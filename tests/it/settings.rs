@@ -100,8 +100,9 @@ async fn regression_settings_that_cannot_be_decrypted_are_not_assumed() {
     let deployed = Deployed::new("settings-key").await;
     deployed.count_three_days().await;
     let undecrypted = serve_undecrypted().await;
-    let cause =
-        format!("read the environment variables of the function append (kms:Decrypt): AccessDeniedException: {UNDECRYPTED}");
+    let cause = format!(
+        "read the environment variables of the function append (kms:Decrypt): AccessDeniedException: {UNDECRYPTED}"
+    );
     let before = tables(&deployed).await;
     for command in writing() {
         let run = deployed.run_with(&on_stack(&command), &undecrypted).await;

@@ -64,10 +64,7 @@ fn the_example_rule_matches_the_alerts_that_are_sent_and_exists_only_for_an_addr
 #[test]
 fn regression_the_topic_of_the_example_rule_is_known_to_the_tools() {
     let output = &template()["Outputs"]["UsageAlertTopicArn"];
-    assert_eq!(
-        (&output["Condition"], &output["Value"]),
-        (&json!("MailsAlerts"), &json!({ "Ref": "UsageAlertTopic" }))
-    );
+    assert_eq!((&output["Condition"], &output["Value"]), (&json!("MailsAlerts"), &json!({ "Ref": "UsageAlertTopic" })));
     assert!(file(".deploy/subscribers.py").contains("\"UsageAlertTopicArn\""));
     let statements = members(&properties("OperatorReadPolicy")["PolicyDocument"]["Statement"]);
     let list = statements.into_iter().find(|statement| statement["Sid"] == "ReadAlertMail").expect("a permission");

@@ -118,7 +118,9 @@ fn newer_stream<'f>(facts: &'f Facts, mapping: &Mapping) -> Option<&'f str> {
 }
 
 fn describe_stream(arn: &str) -> String {
-    format!("aws dynamodbstreams describe-stream --stream-arn {arn} --query 'StreamDescription.[StreamStatus, StreamViewType]'")
+    format!(
+        "aws dynamodbstreams describe-stream --stream-arn {arn} --query 'StreamDescription.[StreamStatus, StreamViewType]'"
+    )
 }
 
 fn delivers_pages(mapping: &Mapping, pipeline: &str) -> bool {

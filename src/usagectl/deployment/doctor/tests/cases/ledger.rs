@@ -39,7 +39,9 @@ pub(super) fn cases() -> Vec<Case> {
         ("the ledger's mapping is off", C::LedgerMapping, Problem, |f| mapping(f).state = "Disabled".into()),
         // A stream that was turned off and on again is another one.
         ("the ledger has a newer stream", C::LedgerMapping, Problem, |f| {
-            f.ledger_table.as_mut().unwrap().stream_arn = Some("arn:aws:dynamodb:us-east-1:123456789012:table/usage-LedgerTable/stream/2026-09-17T00:00:00.000".into());
+            f.ledger_table.as_mut().unwrap().stream_arn = Some(
+                "arn:aws:dynamodb:us-east-1:123456789012:table/usage-LedgerTable/stream/2026-09-17T00:00:00.000".into(),
+            );
         }),
         ("the fold can't be called", C::LedgerMapping, Problem, |f| {
             mapping(f).last_result = Some("PROBLEM: Function call failed".into());
