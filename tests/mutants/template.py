@@ -139,6 +139,18 @@ MUTANTS = [
     ("a parameter without a group", "template.yaml", "MetricsSink, MetricsNamespace]", "MetricsSink]"),
     ("a plain secret in the environment", "template.yaml", "          OTEL_EXPORTER_OTLP_HEADERS: !If [HasOtlpHeaders, !Sub '{{resolve:secretsmanager:${OtlpHeadersSecretArn}:SecretString}}', '']", "          OTEL_EXPORTER_OTLP_HEADERS: !Ref OtlpHeadersSecretArn"),
     ("alarms on metrics that go elsewhere", "template.yaml", ", !Not [!Equals [!Ref MetricsSink, otlp]]]", "]"),
+    ("a Kinesis source with a key that can't be used", "template.yaml", "                          - !If [IsKinesis, !Sub 'kinesis.${AWS::Region}.${AWS::URLSuffix}', !Ref AWS::NoValue]\n                          # Of the environment", "                          # Of the environment"),
+    ("operators who can't decrypt the source", "template.yaml", "              - HasSourceKey\n              - Sid: DecryptSource", "              - HasKey\n              - Sid: DecryptSource"),
+    ("limits that can't be decrypted", "template.yaml", "!Or [!Condition IsZaeLimiter, !Condition ReadsLimits]", "!Condition IsZaeLimiter"),
+    ("objects of an earlier key that can't be read", "template.yaml", "Sid: ReadEarlierObjects", "Sid: ReadObjects"),
+    ("analysts who can't decrypt the settings", "template.yaml", "\n                      # Of the environment variables.\n                      - !Sub 'lambda.${AWS::Region}.${AWS::URLSuffix}'\n", "\n"),
+    ("a budget in the way of its replacement", "template.yaml", "        BudgetType: COST\n", "        BudgetName: !Ref AWS::StackName\n        BudgetType: COST\n"),
+    ("a log group in the way of the next one", "template.yaml", "      RetentionInDays: !Ref LogRetentionDays\n", "      LogGroupName: !Sub '/aws/lambda/${AWS::StackName}'\n      RetentionInDays: !Ref LogRetentionDays\n"),
+    ("a fold that puts records of the source", "template.yaml", "                Principal: '*'\n                Action: s3:PutObject\n", "                Principal: '*'\n                Action: s3:GetObject\n"),
+    ("a failure bucket that a parameter removes", "template.yaml", "  FailureBucket:\n    Type: AWS::S3::Bucket\n", "  FailureBucket:\n    Type: AWS::S3::Bucket\n    Condition: Quarantines\n"),
+    ("a schedule that is restored with another rate", "docs/operations.md", "| CompactSchedule | `rate(15 minutes)`", "| CompactSchedule | `rate(5 minutes)`"),
+    ("a usage table with the keys of another pipeline", "docs/operations.md", 'Enabled=true,AttributeName="$(key TimeToLive)"', "Enabled=true,AttributeName=expires_at"),
+    ("an address for alerts that nobody examines", ".deploy/subscribers.py", '"UsageAlertTopicArn"', '"AlertTopicArn"'),
     ("a parameter without a description", "template.yaml", "    Description: Maximum duration of an invocation, in seconds.\n", ""),
 ]
 
