@@ -156,7 +156,7 @@ fn regression_the_documented_key_policy_is_enough_for_every_service() {
     let allowed = |service: &str| -> Vec<String> {
         let all = policy["Statement"].as_array().unwrap().iter();
         let of_service = all.filter(|statement| statement["Principal"]["Service"].to_string().contains(service));
-        of_service.flat_map(|statement| super::members(&statement["Action"])).map(super::text).collect()
+        of_service.flat_map(|statement| members(&statement["Action"])).map(super::text).collect()
     };
     for action in ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"] {
         assert!(allowed("logs.").contains(&action.to_owned()), "CloudWatch Logs: {action}");

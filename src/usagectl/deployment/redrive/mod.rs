@@ -92,11 +92,11 @@ records for 24 hours. A document in S3 includes them, and is counted exactly unt
 than HORIZON_DAYS.
 
 Needs lambda:InvokeFunction of both functions and GetFunctionConfiguration, and kms:Decrypt on their
-key if they have one; for a bucket s3:ListBucket, ListBucketVersions, GetObject, DeleteObjectVersion (DeleteObject if the bucket keeps
-no versions) and, under aws/lambda/, PutObject; for a queue lambda:GetEventSourceMapping,
-sqs:ReceiveMessage, SendMessage, DeleteMessage and ChangeMessageVisibility, and for the stream
-dynamodb:GetShardIterator and GetRecords, or kinesis:GetShardIterator, GetRecords and
-DescribeStreamSummary.
+key if they have one; for a bucket s3:ListBucket, ListBucketVersions, GetObject, DeleteObjectVersion
+(DeleteObject if the bucket keeps no versions) and, under aws/lambda/, PutObject; for a queue
+lambda:GetEventSourceMapping, sqs:ReceiveMessage, SendMessage, DeleteMessage and
+ChangeMessageVisibility, and for the stream dynamodb:GetShardIterator and GetRecords, or
+kinesis:GetShardIterator, GetRecords and DescribeStreamSummary.
 
 Exit codes:
   0  Every record is durable

@@ -67,10 +67,10 @@ your stack costs. Reconcile runs only when you press the button, which says what
 
 Needs cloudformation:DescribeStacks, cloudwatch:GetMetricData and DescribeAlarms, and
 lambda:GetFunctionConfiguration and GetEventSourceMapping; kms:Decrypt on the function's key if it
-has one; dynamodb:DescribeTable and Scan on the
-usage table, dynamodb:Query on the ledger and GetItem on the table of limits if the pipeline has
-alerts, and s3:ListBucket and GetObject on the failure bucket. What is denied is left out and named.
-The stack's operator policy allows all of them, and what Reconcile and Redrive need.
+has one; dynamodb:DescribeTable and Scan on the usage table, dynamodb:Query on the ledger and
+GetItem on the table of limits if the pipeline has alerts, and s3:ListBucket and GetObject on the
+failure bucket. What is denied is left out and named. The stack's operator policy allows all of them, and
+what Reconcile and Redrive need.
 
 Exit codes:
   0  The page was stopped with Ctrl-C, or --json printed everything
