@@ -249,7 +249,7 @@ SAM_DEPLOY = .venv-lint/bin/sam deploy --config-file $(CURDIR)/$(ANSWERS) --stac
     $(if $(PIPELINE_DIR),Pipeline=$(notdir $(realpath $(PIPELINE_DIR)))) Release=$$(date +%s) $(PARAMETERS) $(if $(TAGS),--tags '$(TAGS)')
 
 deploy: $(if $(filter unchecked,$(SCHEMAS)),,$(if $(PIPELINE_DIR),checked-pipeline,schemas)) .venv/made .venv-lint/made ## check the pipeline, build, and deploy the stack STACK; prompts for the parameters of a new stack (PIPELINE_DIR=path/to/mine)
-	options=$$($(IN_REGION) .venv-lint/bin/python .deploy/deployed.py $(STACK) '$(PIPELINE_DIR)') && \
+	options=$$($(IN_REGION) .venv-lint/bin/python .deploy/deployed.py $(STACK) '$(PIPELINE_DIR)' $(PARAMETERS)) && \
 	$(if $(PIPELINE_DIR),$(MAKE) --no-print-directory package,ARCH=$(ARCH) OTEL=$(OTEL) .venv-lint/bin/sam build --build-in-source --parameter-overrides Architecture=$(ARCH)) && \
 	touch $(ANSWERS) && $(SAM_DEPLOY) $$options
 	@$(IN_REGION) .venv-lint/bin/python .deploy/subscribers.py $(STACK)

@@ -1,4 +1,4 @@
-"""Warns if no one receives the alarms of a stack: each topic needs a subscription that has been confirmed.
+"""Warns if no one receives the alarms of a stack or the alerts of its pipeline: each topic needs a subscription that has been confirmed.
 
 usage: subscribers.py STACK; the exit code is always 0, because the stack is deployed
 """
@@ -13,6 +13,8 @@ TOPICS = {
     "PageTopicArn": ("Page, which needs someone now", "PageEndpoint=URL"),
     "TicketTopicArn": ("Ticket, which needs someone this week", "TicketEndpoint=URL"),
 }
+# Only with AlertEmail.
+ALERTS = {"UsageAlertTopicArn": ("the alerts of the pipeline", "AlertEmail=ADDRESS")}
 
 
 def main(stack):
@@ -20,20 +22,20 @@ def main(stack):
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
     if not any(name in outputs for name in TOPICS):
         print(f"warning: {stack} has no alarms: make deploy STACK={stack} PARAMETERS='Alarms=true'")
-    for name, (alarms, parameter) in TOPICS.items():
+    for name, (received, parameter) in {**TOPICS, **ALERTS}.items():
         if name in outputs:
-            warn(stack, outputs[name], alarms, parameter)
+            warn(stack, outputs[name], received, parameter)
 
 
-def warn(stack, topic, alarms, parameter):
+def warn(stack, topic, received, parameter):
     pages = boto3.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
     arns = [subscription["SubscriptionArn"] for page in pages for subscription in page["Subscriptions"]]
     if any(arn.startswith("arn:") for arn in arns):
         return
     if "PendingConfirmation" in arns:
-        print(f"warning: no one receives {alarms}: confirm the subscription with the link that SNS sent")
+        print(f"warning: no one receives {received}: confirm the subscription with the link that SNS sent")
     else:
-        print(f"warning: no one receives {alarms}: make deploy STACK={stack} PARAMETERS='{parameter}'")
+        print(f"warning: no one receives {received}: make deploy STACK={stack} PARAMETERS='{parameter}'")
 
 
 try:

@@ -4,7 +4,8 @@
 //!
 //! A result that equals what is stored is written, too, under a new version. It is a fence: a recomputation that read older
 //! items and the same version can no longer write. A target that is deleted stays deleted, because the write requires
-//! that it exists.
+//! that it exists. Nothing can fence a target that doesn't exist: a late write may create one that has been deleted, with older
+//! values. The record of that insertion therefore asks for it like any other.
 
 use std::fmt;
 

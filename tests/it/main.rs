@@ -25,6 +25,7 @@ mod connections;
 mod correct;
 mod day_two;
 mod deadline;
+mod destroy;
 mod doctor;
 mod events;
 mod explain;

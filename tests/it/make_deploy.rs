@@ -89,7 +89,7 @@ fn make_deploy_gives_tags_and_parameters_to_sam() {
         "PARAMETERS=BatchSize=2000 Tracing=true",
     ]);
     let [stack, build, deploy, subscribers] = &calls[..] else { panic!("{calls:?}") };
-    assert_eq!(stack[..], ["python", ".deploy/deployed.py", "lake", ""]);
+    assert_eq!(stack[..], ["python", ".deploy/deployed.py", "lake", "", "BatchSize=2000", "Tracing=true"]);
     assert_eq!(options(build)["--parameter-overrides"], ["Architecture=arm64"]);
     let options = options(deploy);
     // sam takes one argument with all tags, or an argument for each.
@@ -108,6 +108,17 @@ fn make_deploy_gives_tags_and_parameters_to_sam() {
     let answers = options["--config-file"][0];
     assert!(answers.ends_with("/.samconfig-lake.toml") && Path::new(answers).exists(), "{answers}");
     assert_eq!(subscribers.last().unwrap(), "lake");
+}
+
+/// sam refuses `AlertEmail=`, and takes `AlertEmail=""`, whose quotes the shells must leave.
+#[test]
+fn regression_a_parameter_can_be_emptied_as_the_document_says() {
+    let documented = r#"AlertEmail=\"\""#;
+    let operations = std::fs::read_to_string(Path::new(crate::repository()).join("docs/operations.md")).unwrap();
+    assert!(operations.contains(&format!("PARAMETERS='{documented}'")));
+    let calls = Project::new().make(&["deploy", &format!("PARAMETERS={documented}")]);
+    let given = options(&calls[2]);
+    assert_eq!(given["--parameter-overrides"].last(), Some(&r#"AlertEmail="""#), "{given:?}");
 }
 
 #[test]

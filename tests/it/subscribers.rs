@@ -89,6 +89,29 @@ async fn a_deployment_prompts_for_a_new_stack_only_and_keeps_the_own_pipeline_of
     assert!(unknown.starts_with("could not look for the stack usage: "), "{unknown}");
 }
 
+/// The queue left the stack with its messages, and their records expired within hours while nothing reported them.
+#[tokio::test(flavor = "multi_thread")]
+async fn regression_a_deployment_does_not_leave_a_failure_queue_behind_that_has_messages() {
+    let moto = Moto::start();
+    let config = sdk_config(None).into_builder().endpoint_url(&moto.url).build();
+    let queue = moto.queue("failures").await;
+    let template = json!({
+        "Resources": { "Topic": { "Type": "AWS::SNS::Topic" } },
+        "Outputs": { "FailureQueueUrl": { "Value": queue.url } },
+    });
+    let cloudformation = aws_sdk_cloudformation::Client::new(&config);
+    cloudformation.create_stack().stack_name("usage").template_body(template.to_string()).send().await.unwrap();
+    let deploy = |change: &str| script(&moto.url, &[".deploy/deployed.py", "usage", "", "BatchSize=2000", change]);
+    assert!(deploy("FailureStore=S3").status.success(), "the queue is empty");
+    queue.send("a position").await;
+    assert!(deploy("Tracing=true").status.success(), "the queue stays");
+    let refused = deploy("FailureStore=S3");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    let expected = "the failure queue of the stack usage has messages (1), which no alarm or command would find after FailureStore=S3: \
+        redrive them first, usagectl redrive --stack usage, and then deploy again\n";
+    assert_eq!((refused.status.code(), said.as_str()), (Some(1), expected));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_warns_until_each_topic_has_a_subscriber() {
     let moto = Moto::start();
@@ -98,18 +121,22 @@ async fn a_deployment_warns_until_each_topic_has_a_subscriber() {
     let topic = |name: &str| json!({ "Type": "AWS::SNS::Topic", "Properties": { "TopicName": name } });
     let output = |name: &str| json!({ "Value": { "Ref": name } });
     let template = json!({
-        "Resources": { "Alarm": topic("alarm"), "Page": topic("page") },
-        "Outputs": { "AlarmTopicArn": output("Alarm"), "PageTopicArn": output("Page") },
+        "Resources": { "Alarm": topic("alarm"), "Page": topic("page"), "Alerts": topic("alerts") },
+        "Outputs": {
+            "AlarmTopicArn": output("Alarm"), "PageTopicArn": output("Page"), "UsageAlertTopicArn": output("Alerts"),
+        },
     });
     let cloudformation = aws_sdk_cloudformation::Client::new(&config);
     let create = cloudformation.create_stack().stack_name("deployed").template_body(template.to_string());
     create.send().await.unwrap();
     let every = "warning: no one receives every alarm: make deploy STACK=deployed PARAMETERS='AlarmEmail=ADDRESS'\n";
     let page = "warning: no one receives Page, which needs someone now: make deploy STACK=deployed PARAMETERS='PageEndpoint=URL'\n";
-    assert_eq!(warnings(&moto), [every, page].concat());
+    // An AlertEmail that nobody confirmed.
+    let alerts = "warning: no one receives the alerts of the pipeline: make deploy STACK=deployed PARAMETERS='AlertEmail=ADDRESS'\n";
+    assert_eq!(warnings(&moto), [every, page, alerts].concat());
 
     let sns = aws_sdk_sns::Client::new(&config);
-    for name in ["alarm", "page"] {
+    for name in ["alarm", "page", "alerts"] {
         let arn = format!("arn:aws:sns:us-east-1:123456789012:{name}");
         let queue = "arn:aws:sqs:us-east-1:123456789012:someone";
         sns.subscribe().topic_arn(arn).protocol("sqs").endpoint(queue).send().await.unwrap();

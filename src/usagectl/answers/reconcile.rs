@@ -81,9 +81,9 @@ With --stack, the archive is read up to the end of the window, each row once, an
 the window are derived from it. Choose a window that has ended, and whose last records have arrived.
 An item that is older than the stack has no insertion in the archive: it is named, and the counters
 of its group aren't checked. Needs cloudformation:DescribeStacks, lambda:GetFunctionConfiguration,
-dynamodb:Scan on the usage table, dynamodb:Query on the ledger (for corrections), and
-s3:ListBucket and s3:GetObject on the archive; --repair also needs dynamodb:UpdateItem on the usage
-table and dynamodb:PutItem on the ledger.
+kms:Decrypt on the function's key if it has one, dynamodb:Scan on the usage table, dynamodb:Query on
+the ledger (for corrections), and s3:ListBucket and s3:GetObject on the archive; --repair also needs
+dynamodb:UpdateItem on the usage table and dynamodb:PutItem on the ledger.
 
 Exit codes:
   0  Every record was counted once and archived

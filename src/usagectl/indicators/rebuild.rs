@@ -50,7 +50,7 @@ provisioned, the maximum of an on-demand table, or its warm throughput.
 An indicator that reads what another one writes is recomputed after that one.
 
 Needs dynamodb:DescribeTable, Scan, Query, GetItem and UpdateItem on the source table, and with
---stack lambda:GetFunctionConfiguration on the function.
+--stack lambda:GetFunctionConfiguration on the function, and kms:Decrypt on its key if it has one.
 
 Exit codes:
   0  Every target has what its items give

@@ -54,7 +54,8 @@ minutes, or 3 hours after its end. Its Parquet file takes effect half an hour la
 files are deleted a day after that. Rows that arrive later become one more Parquet file.
 
 Needs s3:ListBucket, s3:GetObject, s3:PutObject, and s3:DeleteObject on the archive; with --stack,
-also cloudformation:DescribeStacks and lambda:GetFunctionConfiguration.";
+also cloudformation:DescribeStacks and lambda:GetFunctionConfiguration, and kms:Decrypt on the
+function's key if it has one.";
 
 impl Compact {
     /// Compacts the units that are due, and prints a table.

@@ -12,6 +12,13 @@ use super::FunctionName;
 use crate::shell::failure::unanswered;
 use crate::shell::workplace::https;
 
+/// Why Lambda left out the environment variables of a function, if it did: it answers all the same if the caller can't decrypt them.
+pub fn undecrypted(environment: Option<&aws_sdk_lambda::types::EnvironmentResponse>) -> Option<String> {
+    let error = environment?.error()?;
+    let code = error.error_code().unwrap_or("unknown error");
+    Some(format!("{code}: {}", error.message().unwrap_or("no message")))
+}
+
 /// The account that the credentials of the environment belong to.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -115,6 +122,9 @@ impl Account {
         let found = asked.with_context(|| {
             format!("read the configuration of the function {name} (lambda:GetFunctionConfiguration)")
         })?;
+        if let Some(error) = undecrypted(found.environment()) {
+            bail!("read the environment variables of the function {name} (kms:Decrypt): {error}");
+        }
         let variables = found.environment().and_then(|environment| environment.variables()).cloned();
         Ok(FunctionSettings {
             memory_megabytes: found.memory_size().unwrap_or(128).into(),

@@ -32,7 +32,7 @@ use crate::shell::running::Running;
 use crate::shell::workplace::{Uses, Workplace};
 
 #[cfg(feature = "deployment")]
-pub use account::Account;
+pub use account::{Account, undecrypted};
 pub use blocked::{BlockedShard, Point, blocked, failing_now};
 pub use carried::{CARRIED, PACKAGED_PIPELINE, encoded};
 #[cfg(feature = "deployment")]
@@ -230,7 +230,7 @@ async fn configured(account: &Account, function: &str, access: Access) -> anyhow
         (Ok(found), _) => Ok(found.variables),
         // A wrong cut, expiry, or number of buckets would be stored, and nothing would show that it is wrong.
         (Err(error), Access::Write) => Err(error.context(format!(
-            "nothing was written: the settings of the function {function} decide what this command writes; allow lambda:GetFunctionConfiguration on it"
+            "nothing was written: the settings of the function {function} decide what this command writes; allow lambda:GetFunctionConfiguration on it, and kms:Decrypt on its key if it has one"
         ))),
         (Err(error), Access::Read) => {
             note(&format!(

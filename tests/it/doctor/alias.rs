@@ -7,6 +7,7 @@ use laptop::emulators::Services;
 use serde_json::{Value, json};
 
 use super::blocked::put;
+use super::lambda::Front;
 use super::place::{Place, front};
 use super::{healthy, unwrapped};
 
@@ -61,4 +62,16 @@ async fn metrics_and_settings_of_an_alias_are_found_by_the_functions_name() {
     assert_eq!(tune["now"]["MemoryMegabytes"], json!(256.0), "{tune:#}");
     let cost = json_of(&["cost"]).await;
     assert!(cost.to_string().len() > 100, "{cost:#}");
+}
+
+/// Lambda answers without the variables if the caller may not decrypt them. Each check then judged the defaults, and two functions
+/// without variables had the same settings.
+#[tokio::test(flavor = "multi_thread")]
+async fn regression_variables_that_cannot_be_decrypted_are_not_judged() {
+    let front = Front { key_denied: true, ..front("Terminate", 10, env!("CARGO_PKG_VERSION")) };
+    let place = Place::new(&["Pipeline=orders"], front, healthy()).await;
+    let run = place.doctor(&["--stack", "moto"]).await;
+    let text = unwrapped(&run.stdout);
+    let settings = text.lines().find(|line| line.contains(" fold-settings ")).unwrap();
+    assert!(settings.contains("permission denied: kms:Decrypt"), "{settings}");
 }

@@ -20,6 +20,8 @@ pub struct Front {
     pub recursive_loop: &'static str,
     pub reserved: u32,
     pub version: &'static str,
+    /// Whether the caller may not decrypt the functions' variables: Lambda answers without them.
+    pub key_denied: bool,
 }
 
 impl Front {
@@ -50,6 +52,10 @@ async fn function(State(front): State<Front>, request: Request) -> Response {
     };
     for (_, value) in got["Configuration"]["Environment"]["Variables"].as_object_mut().into_iter().flatten() {
         *value = value.as_str().map_or_else(|| value.to_string(), str::to_owned).into();
+    }
+    if front.key_denied {
+        let error = json!({ "ErrorCode": "AccessDeniedException", "Message": "the KMS access was denied" });
+        got["Configuration"]["Environment"] = json!({ "Error": error });
     }
     got["Tags"] = json!({ "usage-aggregator-version": front.version });
     got["Concurrency"] = json!({ "ReservedConcurrentExecutions": front.reserved });

@@ -92,7 +92,7 @@ macro_rules! assert_shown {
         insta::with_settings!({ filters => vec![
             (r"code [A-Za-z0-9+/=]{43,44}", "code [sha256]"),
             (r"moto-FunctionRole-[A-Z0-9]+", "[role]"),
-            (r"/aws/lambda/(moto|moto-fold)/[0-9a-f]{8}", "/aws/lambda/$1/[stack]"),
+            (r"moto-(Function|Fold)Logs-[A-Za-z0-9]+", "moto-${1}Logs-[id]"),
             (r"\b\d+ (s|min) old", "[age] old"),
             (r"old; (5 d|4 d 23 h) left", "old; 5 d left"),
             (r"usagectl-doctor-probe-\d+", "usagectl-doctor-probe-[time]"),

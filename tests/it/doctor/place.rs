@@ -17,7 +17,7 @@ use crate::fixture::{Fixture, Run};
 use crate::template::moto::Stack;
 
 pub fn front(recursive_loop: &'static str, reserved: u32, version: &'static str) -> Front {
-    Front { moto: String::new(), recursive_loop, reserved, version }
+    Front { moto: String::new(), recursive_loop, reserved, version, key_denied: false }
 }
 
 /// The stack, and its endpoints.

@@ -75,6 +75,27 @@ fn snapshots_come_from_the_ledgers_mapping_alone_and_become_exact() {
     assert!(number(&ended["fold"]["mapping"]["distinct_processed"]) > 1, "{ended:#}");
 }
 
+#[test]
+fn regression_a_run_of_another_pipeline_leaves_pages_that_wait_to_be_folded() {
+    let fixture = Fixture::new();
+    let stream = [("FRESHNESS", "stream")];
+    let mut orders = Background::start_with(&fixture, &["--fold-window", "300"], &stream);
+    write_orders(&fixture, &["60"]);
+    orders.wait_for(|line| {
+        number(&line["mapping"]["distinct_processed"]) >= 60 && number(&line["fold"]["waiting"]["records"]) > 0
+    });
+    orders.stop();
+
+    let mut alleycat = Background::start_with(&fixture, &["--pipeline", "alleycat", "--fold-window", "0"], &stream);
+    alleycat.wait_for(|line| number(&line["fold"]["mapping"]["filtered_out_event_count"]) > 0);
+    alleycat.stop();
+
+    let mut orders = Background::start_with(&fixture, &["--pipeline", "orders", "--fold-window", "0"], &stream);
+    let exact = fixture.run(&["reconcile", "--wait", "60s"]);
+    assert_eq!(exact.code, Some(0), "{exact:?}");
+    orders.stop();
+}
+
 #[tokio::test]
 async fn reconcile_waits_for_a_fold_that_fails_instead_of_listing_differences() {
     let fixture = Fixture::new();

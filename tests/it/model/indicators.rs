@@ -167,6 +167,12 @@ impl Model {
         customer.records.push(record);
     }
 
+    /// The function creates a target. A request that arrives late can do so with older values after the application has deleted the
+    /// target, so the target is exact only once its own record, which asks for it, has been acknowledged.
+    pub fn created(&mut self, customer: &str, record: usize) {
+        self.customer(customer).records.push(record);
+    }
+
     /// Checks all targets, given the records that have been acknowledged: an indicator has never been false, and is exact once
     /// all records of its customer are acknowledged.
     ///

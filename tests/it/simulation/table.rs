@@ -201,6 +201,9 @@ impl SourceTable {
             self.violation.get_or_insert(format!("the function made {new:?} of {old:?}"));
         }
         let customer = key["pk"]["S"].as_str().unwrap_or_default().trim_start_matches("CUSTOMER#").to_owned();
+        if old.is_none() {
+            self.model.created(&customer, self.len());
+        }
         if let Some(map) = new.as_ref().and_then(|new| new.get("indicators")) {
             self.maps.entry(customer).or_default().push(map.clone());
         }

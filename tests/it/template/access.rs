@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::code::{actions, conditional, statements};
-use super::{file, template};
+use super::{file, members, properties, template};
 
 /// The statements with this Sid, each with the condition under which it is there.
 fn by_sid(role: &str, policy: &str, sid: &str) -> Vec<(Option<&'static str>, &'static Value)> {
@@ -40,8 +40,8 @@ fn through(statement: &Value) -> String {
 fn regression_a_source_with_a_key_of_its_own_is_decrypted() {
     for (role, policy, condition) in [
         ("FunctionRole", "event-source-mapping", "HasSourceKey"),
-        // The fold function writes into the limiter's table.
-        ("FoldRole", "function", "FoldsIntoSourceKey"),
+        // The fold function writes into the limiter's table, and reads limits.
+        ("FoldRole", "function", "FoldsUnderSourceKey"),
     ] {
         let found = by_sid(role, policy, "DecryptSource");
         let [(Some(given), decrypt)] = found[..] else { panic!("{role}: {found:?}") };
@@ -67,7 +67,78 @@ fn keys_are_used_through_the_services_that_need_them_only() {
             assert!(through(statement).contains(".${AWS::Region}.${AWS::URLSuffix}"), "{role}: {statement}");
         }
     }
-    assert_eq!(keys, 5);
+    assert_eq!(keys, 4);
+}
+
+/// The policies that lead people to the source, and the fold function that reads limits, could not use the key of an existing table.
+#[test]
+fn regression_whoever_may_read_the_source_or_limits_may_decrypt_them() {
+    for policy in ["OperatorPolicy", "OperatorReadPolicy", "AnalystPolicy"] {
+        let document = &properties(policy)["PolicyDocument"]["Statement"];
+        assert!(document.to_string().contains("SourceArn"), "{policy} doesn't lead to the source");
+        let decrypt = document.as_array().unwrap().iter().find(|one| one["Fn::If"][1]["Sid"] == "DecryptSource");
+        let decrypt = &decrypt.unwrap_or_else(|| panic!("{policy} can't decrypt the source"))["Fn::If"];
+        let condition = if policy == "AnalystPolicy" { "AnalyzesUnderSourceKey" } else { "HasSourceKey" };
+        assert_eq!((&decrypt[0], &decrypt[1]["Resource"]), (&json!(condition), &json!({ "Ref": "SourceKeyArn" })));
+        assert_eq!(actions(&decrypt[1]), ["kms:Decrypt"]);
+        let through = through(&decrypt[1]);
+        assert!(through.contains("dynamodb.${AWS::Region}"), "{policy}: {through}");
+        assert_eq!(through.contains("kinesis.${AWS::Region}"), condition == "HasSourceKey", "{policy}: {through}");
+    }
+    // Analysts read the usage table, which is the source of the limiter's pipeline alone.
+    let conditions = &template()["Conditions"];
+    let limits = json!({ "Fn::Or": [{ "Condition": "IsZaeLimiter" }, { "Condition": "ReadsLimits" }] });
+    assert_eq!(conditions["FoldsUnderSourceKey"], json!({ "Fn::And": [{ "Condition": "HasSourceKey" }, limits] }));
+    let limiter = json!({ "Fn::And": [{ "Condition": "HasSourceKey" }, { "Condition": "IsZaeLimiter" }] });
+    assert_eq!(conditions["AnalyzesUnderSourceKey"], limiter);
+}
+
+/// S3 keeps the key of each object. After a change of KmsKeyArn, nobody could read what had been stored before.
+#[test]
+fn regression_objects_under_earlier_keys_can_be_read_through_s3() {
+    let of_role = by_sid("CompactRole", "function", "ReadEarlierObjects");
+    let [(Some("HasEarlierKeys"), of_role)] = of_role[..] else { panic!("{of_role:?}") };
+    let of_policies = ["OperatorPolicy", "OperatorReadPolicy", "AnalystPolicy"].map(|policy| {
+        let statements = properties(policy)["PolicyDocument"]["Statement"].as_array().unwrap();
+        let found = statements.iter().find(|one| one["Fn::If"][1]["Sid"] == "ReadEarlierObjects");
+        let found = &found.unwrap_or_else(|| panic!("{policy} can't read earlier objects"))["Fn::If"];
+        assert_eq!(found[0], "HasEarlierKeys", "{policy}");
+        &found[1]
+    });
+    for statement in [of_role].into_iter().chain(of_policies) {
+        assert_eq!(actions(statement), ["kms:Decrypt"]);
+        assert_eq!(statement["Resource"], json!({ "Fn::Split": [",", { "Ref": "EarlierKeyArns" }] }));
+        assert_eq!(through(statement), r#"[{"Fn::Sub":"s3.${AWS::Region}.${AWS::URLSuffix}"}]"#);
+    }
+}
+
+/// Lambda answers without the variables if the caller may not decrypt them, so analysts' exports assumed default settings.
+#[test]
+fn regression_whoever_may_read_the_settings_may_decrypt_them() {
+    for policy in ["OperatorPolicy", "OperatorReadPolicy", "AnalystPolicy"] {
+        let statements = members(&properties(policy)["PolicyDocument"]["Statement"]);
+        let key = statements.into_iter().find(|statement| statement["Sid"] == "UseKey").unwrap();
+        assert!(through(key).contains("lambda.${AWS::Region}"), "{policy}: {key}");
+    }
+}
+
+/// Who reads the source: an existing stream can be encrypted with the key of the stack, and SourceKeyArn is then empty.
+#[test]
+fn regression_a_kinesis_source_with_the_key_of_the_stack_can_be_read() {
+    let kinesis = json!({ "Fn::If": ["IsKinesis", { "Fn::Sub": "kinesis.${AWS::Region}.${AWS::URLSuffix}" }, { "Ref": "AWS::NoValue" }] });
+    let of_role = by_sid("FunctionRole", "function", "UseKey").into_iter().map(|(_, statement)| statement);
+    let of_policies = ["OperatorPolicy", "OperatorReadPolicy"].into_iter().flat_map(|policy| {
+        members(&properties(policy)["PolicyDocument"]["Statement"])
+            .into_iter()
+            .filter(|statement| statement["Sid"] == "UseKey")
+    });
+    let uses: Vec<&Value> = of_role.chain(of_policies).collect();
+    assert_eq!(uses.len(), 3);
+    for statement in uses {
+        assert_eq!(statement["Resource"], json!({ "Ref": "KmsKeyArn" }));
+        let through = statement["Condition"]["StringEquals"]["kms:ViaService"].as_array().unwrap();
+        assert!(through.contains(&kinesis), "{statement}");
+    }
 }
 
 /// The key policy in docs/operations.md.
@@ -85,7 +156,7 @@ fn regression_the_documented_key_policy_is_enough_for_every_service() {
     let allowed = |service: &str| -> Vec<String> {
         let all = policy["Statement"].as_array().unwrap().iter();
         let of_service = all.filter(|statement| statement["Principal"]["Service"].to_string().contains(service));
-        of_service.flat_map(|statement| super::members(&statement["Action"])).map(super::text).collect()
+        of_service.flat_map(|statement| members(&statement["Action"])).map(super::text).collect()
     };
     for action in ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"] {
         assert!(allowed("logs.").contains(&action.to_owned()), "CloudWatch Logs: {action}");

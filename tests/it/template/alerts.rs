@@ -60,6 +60,18 @@ fn the_example_rule_matches_the_alerts_that_are_sent_and_exists_only_for_an_addr
     }
 }
 
+/// An address that nobody confirmed was reported nowhere: no tool knew the topic, and operators may not list its subscriptions.
+#[test]
+fn regression_the_topic_of_the_example_rule_is_known_to_the_tools() {
+    let output = &template()["Outputs"]["UsageAlertTopicArn"];
+    assert_eq!((&output["Condition"], &output["Value"]), (&json!("MailsAlerts"), &json!({ "Ref": "UsageAlertTopic" })));
+    assert!(file(".deploy/subscribers.py").contains("\"UsageAlertTopicArn\""));
+    let statements = members(&properties("OperatorReadPolicy")["PolicyDocument"]["Statement"]);
+    let list = statements.into_iter().find(|statement| statement["Sid"] == "ReadAlertMail").expect("a permission");
+    assert_eq!(actions(list), ["sns:ListSubscriptionsByTopic"]);
+    assert_eq!(list["Resource"], json!({ "Ref": "UsageAlertTopic" }));
+}
+
 /// With the AWS managed key for SNS, EventBridge couldn't publish, and alerts would be lost without a trace.
 #[test]
 fn eventbridge_may_publish_to_the_encrypted_topic_of_the_example_rule() {

@@ -259,17 +259,14 @@ fn the_fold_role_may_fold_and_nothing_else() {
 #[test]
 fn the_fold_function_keeps_notices_that_are_too_old() {
     let given = &properties("FoldFunction")["Environment"]["Variables"]["FAILURE_BUCKET"];
-    assert_eq!(*given, json!({ "Fn::If": ["HasFailureBucket", { "Ref": "FailureBucket" }, ""] }));
+    assert_eq!(*given, json!({ "Ref": "FailureBucket" }));
     let put = |role| {
         let all = conditional(role, "function").into_iter();
         let puts = all.filter(|(_, statement)| actions(statement) == ["s3:PutObject"]);
         puts.map(|(condition, statement)| (condition, statement["Resource"].to_string())).collect::<Vec<_>>()
     };
     let [(condition, resource)] = &put("FoldRole")[..] else { panic!("one bucket: {:?}", put("FoldRole")) };
-    assert_eq!(
-        (*condition, resource.as_str()),
-        (Some("HasFailureBucket"), r#"{"Fn::Sub":"${FailureBucket.Arn}/notices/*"}"#)
-    );
+    assert_eq!((*condition, resource.as_str()), (None, r#"{"Fn::Sub":"${FailureBucket.Arn}/notices/*"}"#));
     assert!(put("FunctionRole").iter().all(|(_, resource)| !resource.contains("notices")), "append has no notices");
 }
 

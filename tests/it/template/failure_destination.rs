@@ -1,7 +1,10 @@
 //! The failure destination: what is redriven stops counting as pending, and its alarms fire while something can still be done.
 
+use serde_json::json;
+
 use super::alarms::composite;
-use super::{properties, template, text};
+use super::code::{actions, statements};
+use super::{members, properties, template, text};
 
 #[test]
 fn what_is_deleted_stops_counting_as_pending_after_a_day() {
@@ -17,6 +20,34 @@ fn what_is_deleted_stops_counting_as_pending_after_a_day() {
     assert_eq!(*rule("ExpiredObjectDeleteMarker"), true);
     assert_eq!(rule("NoncurrentVersionExpiration")["NoncurrentDays"], 1);
     assert_eq!(*rule("ExpirationInDays"), 90);
+}
+
+/// With RejectedRecords=fail and a queue, the bucket left the stack with everything in it: its alarms and its output were gone.
+#[test]
+fn regression_no_parameter_takes_the_failure_bucket_out_of_sight() {
+    let (resources, output) = (&template()["Resources"], &template()["Outputs"]["FailureBucketName"]);
+    for part in [&resources["FailureBucket"], &resources["FailureBucketPolicy"], output] {
+        assert!(part.is_object() && part.get("Condition").is_none(), "{part}");
+    }
+    for alarm in ["FailureObjects", "FailureObjectsOld"] {
+        assert_eq!(resources[alarm]["Condition"], "WithAlarms", "{alarm}");
+    }
+}
+
+/// docs/security.md says that the fold function's role can't make a redrive append records. It could put documents with the key of the
+/// source's mapping, and with one that names no mapping.
+#[test]
+fn regression_the_fold_role_cannot_put_documents_that_a_redrive_appends() {
+    let policies = ["function", "event-source-mapping"].into_iter().flat_map(|policy| statements("FoldRole", policy));
+    let puts = policies.filter(|statement| actions(statement) == ["s3:PutObject"]);
+    let keys: Vec<&str> = puts.map(|statement| statement["Resource"]["Fn::Sub"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["${FailureBucket.Arn}/notices/*", "${FailureBucket.Arn}/aws/lambda/*/*"]);
+    let policy = members(&properties("FailureBucketPolicy")["PolicyDocument"]["Statement"]);
+    let denied = policy.into_iter().find(|statement| statement["Sid"] == "NoSourceRecordsByFold").expect("a denial");
+    assert_eq!((&denied["Effect"], &denied["Action"]), (&json!("Deny"), &json!("s3:PutObject")));
+    assert_eq!(denied["Resource"], json!({ "Fn::Sub": "${FailureBucket.Arn}/aws/lambda/${EventSourceMapping}/*" }));
+    let fold = json!({ "ArnEquals": { "aws:PrincipalArn": { "Fn::GetAtt": ["FoldRole", "Arn"] } } });
+    assert_eq!(denied["Condition"], fold);
 }
 
 /// Issue 16: SQS counts the age of a message from when it was sent, and the last alarm fired after the loss.

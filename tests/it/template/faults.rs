@@ -143,6 +143,14 @@ fn small_files_stay_in_standard_and_old_ones_expire_by_parameter() {
     assert_eq!(rule("expire-compacted")["ExpirationInDays"]["Ref"], "ArchiveExpireDays");
 }
 
+/// CloudFormation replaces a budget whose subscribers change, and creates the new one first: with a name of its own, that failed, and
+/// nobody could become the receiver of the alarms.
+#[test]
+fn regression_the_budget_has_no_name_that_its_replacement_would_need() {
+    assert!(properties("MonthlyBudget")["NotificationsWithSubscribers"].to_string().contains("AlarmEmail"));
+    assert!(properties("MonthlyBudget")["Budget"].get("BudgetName").is_none());
+}
+
 #[test]
 fn the_budget_is_the_stacks_own_and_emails_somebody() {
     let budget = properties("MonthlyBudget");

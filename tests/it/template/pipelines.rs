@@ -131,3 +131,22 @@ fn partitions_are_projected_where_the_function_puts_files() {
         );
     }
 }
+
+/// The runbook created and configured a lost usage table with the keys and the expiry of the shipped pipelines, whatever the pipeline was.
+#[test]
+fn regression_the_runbook_takes_the_keys_of_the_usage_table_from_the_stack() {
+    let operations = file("docs/operations.md");
+    let (_, section) = operations.split_once("\n### Restore the usage table\n").expect("the section");
+    let section = section.split("\n### ").next().unwrap();
+    assert!(section.contains("TemplateBody.Mappings.Pipelines."), "it reads no mapping");
+    assert!(section.contains("--table-name \"$usage\" --billing-mode PAY_PER_REQUEST"), "it creates no table");
+    for fixed in ["AttributeName=expires_at", "AttributeName=pk", "AttributeName=sk"] {
+        assert!(!section.contains(fixed), "{fixed} is right for some pipelines only");
+    }
+    for name in ["PartitionKey", "SortKey", "TimeToLive"] {
+        assert!(section.contains(&format!("\"$(key {name})\"")), "{name}");
+        for (pipeline, facts) in template()["Mappings"]["Pipelines"].as_object().unwrap() {
+            assert!(facts[name].is_string(), "{pipeline} has no {name}");
+        }
+    }
+}

@@ -64,7 +64,7 @@ Choose a window that has ended, and whose last records are folded. Everything is
 memory, so choose a day or an hour for large tables. Needs dynamodb:Query on the ledger,
 dynamodb:Scan on the usage table, and s3:ListBucket and s3:GetObject on the archive; --repair
 also needs dynamodb:UpdateItem on the usage table, dynamodb:PutItem on the ledger, and
-lambda:GetFunctionConfiguration on the function.
+lambda:GetFunctionConfiguration on the function, and kms:Decrypt on its key if it has one.
 
 Exit codes:
   0  Everything agrees, or was repaired

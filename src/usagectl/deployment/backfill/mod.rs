@@ -96,7 +96,8 @@ is another table now, for example after a restore, everything is sent again.
 
 Needs dynamodb:DescribeTable, DescribeStream, GetShardIterator and GetRecords of the source,
 dynamodb:Scan for --scan, s3:GetObject for an export in S3, lambda:InvokeFunction and
-GetFunctionConfiguration, and dynamodb:DescribeTable and PutItem on the ledger.
+GetFunctionConfiguration, kms:Decrypt on the function's key if it has one, and
+dynamodb:DescribeTable and PutItem on the ledger.
 
 Exit codes:
   0  Every item is durable

@@ -172,8 +172,8 @@ checks! {
         "problem: the stream is off; warning: items don't expire, or the view type isn't KEYS_ONLY"
         ledger::table;
     LedgerMapping "ledger-mapping"
-        "the mapping of the ledger's stream: State, LastProcessingResult, FunctionResponseTypes, FilterCriteria, ParallelizationFactor, MaximumRetryAttempts"
-        "problem: Disabled, the last result is a PROBLEM, no ReportBatchItemFailures, or pages don't pass the filter; warning: a factor above 1, or limited retries"
+        "the mapping of the ledger's stream: State, EventSourceArn, LastProcessingResult, FunctionResponseTypes, FilterCriteria, ParallelizationFactor, MaximumRetryAttempts"
+        "problem: Disabled, another stream than the newest of the ledger, the last result is a PROBLEM, no ReportBatchItemFailures, or pages don't pass the filter; warning: a factor above 1, or limited retries"
         ledger::ledger_mapping;
     UnfoldedPages "unfolded-pages"
         "PagesWritten, NoticesFolded"
@@ -208,7 +208,7 @@ checks! {
         "problem: different tables, pipeline, horizon, epoch, or COUNT_FROM; warning: KEEP_DAYS below HORIZON_DAYS, or different code"
         ledger::settings;
     AlertTarget "alert-target"
-        "ALERT_BUS or ALERT_TOPIC, the rules and targets of the event bus or the subscriptions of the topic, AlertsFailed"
+        "ALERT_BUS or ALERT_TOPIC, the rules and targets of the event bus, the subscriptions of topics, AlertsFailed"
         "problem: doesn't exist, or nothing there receives alerts; warning: alerts could not be sent"
         alerts::target;
     TableProtection "table-protection"

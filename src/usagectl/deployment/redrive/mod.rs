@@ -91,12 +91,12 @@ explained, in a separate document if other records became durable. A table's str
 records for 24 hours. A document in S3 includes them, and is counted exactly until they are older
 than HORIZON_DAYS.
 
-Needs lambda:InvokeFunction of both functions and GetFunctionConfiguration; for a bucket
-s3:ListBucket, ListBucketVersions, GetObject, DeleteObjectVersion (DeleteObject if the bucket keeps
-no versions) and, under aws/lambda/, PutObject; for a queue lambda:GetEventSourceMapping,
-sqs:ReceiveMessage, SendMessage, DeleteMessage and ChangeMessageVisibility, and for the stream
-dynamodb:GetShardIterator and GetRecords, or kinesis:GetShardIterator, GetRecords and
-DescribeStreamSummary.
+Needs lambda:InvokeFunction of both functions and GetFunctionConfiguration, and kms:Decrypt on their
+key if they have one; for a bucket s3:ListBucket, ListBucketVersions, GetObject, DeleteObjectVersion
+(DeleteObject if the bucket keeps no versions) and, under aws/lambda/, PutObject; for a queue
+lambda:GetEventSourceMapping, sqs:ReceiveMessage, SendMessage, DeleteMessage and
+ChangeMessageVisibility, and for the stream dynamodb:GetShardIterator and GetRecords, or
+kinesis:GetShardIterator, GetRecords and DescribeStreamSummary.
 
 Exit codes:
   0  Every record is durable

@@ -66,10 +66,11 @@ cost at most $0.03 per hour at list prices. While nobody does, it makes none. Th
 your stack costs. Reconcile runs only when you press the button, which says what it costs.
 
 Needs cloudformation:DescribeStacks, cloudwatch:GetMetricData and DescribeAlarms, and
-lambda:GetFunctionConfiguration and GetEventSourceMapping; dynamodb:DescribeTable and Scan on the
-usage table, dynamodb:Query on the ledger and GetItem on the table of limits if the pipeline has
-alerts, and s3:ListBucket and GetObject on the failure bucket. What is denied is left out and named.
-The stack's operator policy allows all of them, and what Reconcile and Redrive need.
+lambda:GetFunctionConfiguration and GetEventSourceMapping; kms:Decrypt on the function's key if it
+has one; dynamodb:DescribeTable and Scan on the usage table, dynamodb:Query on the ledger and
+GetItem on the table of limits if the pipeline has alerts, and s3:ListBucket and GetObject on the
+failure bucket. What is denied is left out and named. The stack's operator policy allows all of
+them, and what Reconcile and Redrive need.
 
 Exit codes:
   0  The page was stopped with Ctrl-C, or --json printed everything

@@ -51,8 +51,8 @@ pub(super) struct MappingParts<'p> {
     pub stream: LocalStream,
     /// The table or Kinesis stream that this is of.
     pub name: &'p str,
-    /// What the name of its checkpoint file starts with.
-    pub kind: &'static str,
+    /// The name of its checkpoint file.
+    pub checkpoints: String,
     /// The function, and the faults that it and the mapping meet.
     pub function: LocalFunction,
     /// The failure destination.
@@ -84,7 +84,7 @@ impl LocalMapping {
         let LocalStream { sharded, embedded, .. } = stream;
         write_filters(&settings.filters, &filters_file(&options.data, source.kind(), name))?;
         let LocalFunction { name: function_name, faults, .. } = parts.function;
-        let file = options.data.join(MAPPINGS).join(format!("{}-{name}.json", parts.kind));
+        let file = options.data.join(MAPPINGS).join(&parts.checkpoints);
         let checkpoints = Checkpoints::open(&file, source.arn(), &new_uuid(&file))?;
         let running = RunningMapping {
             uuid: checkpoints.mapping_uuid().to_owned(),

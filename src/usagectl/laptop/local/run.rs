@@ -82,14 +82,14 @@ impl LocalRun {
         let rejections = function.rejections.clone();
         let clock = Clock::system()?;
         let has_destination = destination.is_some();
-        let parts = |settings, stream, name, kind, function| MappingParts {
+        let parts = |settings, stream, name, checkpoints, function| MappingParts {
             local,
             options,
             services: place.services(),
             settings,
             stream,
             name,
-            kind,
+            checkpoints,
             function,
             destination: destination.clone(),
             clock: &clock,
@@ -99,13 +99,15 @@ impl LocalRun {
                 let function = target::function(FOLD_FUNCTION, local, &place, &variables, control)?;
                 let settings = local.mapping.fold_settings(&pipeline.name)?;
                 let stream = StreamRequest { name: ledger, ..request }.open_ledger().await?;
-                let kind = StreamChoice::Dynamodb.name();
-                Some(LocalMapping::open(parts(settings, stream, ledger, kind, function))?)
+                // Each pipeline has a position of its own, because its mapping skips the notices of the others.
+                let checkpoints = format!("{}-{ledger}-{}.json", StreamChoice::Dynamodb.name(), pipeline.name);
+                Some(LocalMapping::open(parts(settings, stream, ledger, checkpoints, function))?)
             }
             None => None,
         };
+        let checkpoints = format!("{}-{source_name}.json", kind.name());
         LocalRun {
-            mapping: LocalMapping::open(parts(settings, stream, &source_name, kind.name(), function))?,
+            mapping: LocalMapping::open(parts(settings, stream, &source_name, checkpoints, function))?,
             destination: if has_destination { local.on_failure.clone() } else { "none".to_owned() },
             fault_seed: local.fault_seed,
             retention: local.retention(),

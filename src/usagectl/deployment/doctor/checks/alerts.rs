@@ -26,10 +26,14 @@ pub(crate) fn target(facts: &Facts) -> CheckResult {
 }
 
 fn bus(facts: &Facts, bus: &str, rules: &[AlertRule]) -> CheckResult {
-    let receives = |rule: &&AlertRule| rule.is_enabled && rule.targets > 0;
+    let unheard = |rule: &AlertRule| rule.topics.iter().filter(|topic| topic.confirmed == 0).count();
+    let receives = |rule: &&AlertRule| rule.is_enabled && rule.targets > unheard(rule);
     let names: Vec<&str> = rules.iter().filter(receives).map(|rule| rule.name.as_str()).collect();
     if !names.is_empty() {
         return ok(format!("alerts go to the event bus {bus}, where they match {}", names.join(", ")));
+    }
+    if let Some(topic) = rules.iter().filter(|rule| rule.is_enabled).find_map(|rule| rule.topics.first()) {
+        return subscribed(topic);
     }
     let sent = format!("alerts go to the event bus {bus}, and EventBridge discards them");
     match rules.first() {

@@ -29,7 +29,9 @@ pub(crate) fn table(facts: &Facts) -> CheckResult {
     };
     let Some(view) = &table.stream_view else {
         return problem(
-            format!("the stream of the ledger {name} is off: nothing that is appended becomes a snapshot"),
+            format!(
+                "the stream of the ledger {name} is off: nothing that is appended becomes a snapshot. Turned on again, it is another stream, which also needs a mapping of its own and the permission to read it: step 1 of Fold blocked in docs/operations.md"
+            ),
             stream("KEYS_ONLY"),
         );
     };
@@ -67,6 +69,15 @@ pub(crate) fn ledger_mapping(facts: &Facts) -> CheckResult {
             mapping::change(found, "--enabled"),
         );
     }
+    if let Some(newest) = newer_stream(facts, found) {
+        return problem(
+            format!(
+                "the ledger's mapping reads {}, but the newest stream of the ledger is {newest}: new pages are folded by sweeps only, 90 minutes late. Step 1 of Fold blocked in docs/operations.md creates a mapping that reads it",
+                found.source_arn
+            ),
+            describe_stream(newest),
+        );
+    }
     if result.contains("PROBLEM") {
         return problem(format!("the last result of the ledger's mapping: {result}"), facts.errors_of_the_fold());
     }
@@ -98,6 +109,18 @@ pub(crate) fn ledger_mapping(facts: &Facts) -> CheckResult {
         "the ledger's mapping is enabled with a window of {} s; its last result: {result}",
         found.window_seconds
     ))
+}
+
+/// The ARN of the ledger's newest stream, if the mapping reads another one.
+fn newer_stream<'f>(facts: &'f Facts, mapping: &Mapping) -> Option<&'f str> {
+    let table = facts.ledger_table.as_ref().ok()?;
+    table.stream_arn.as_deref().filter(|newest| *newest != mapping.source_arn)
+}
+
+fn describe_stream(arn: &str) -> String {
+    format!(
+        "aws dynamodbstreams describe-stream --stream-arn {arn} --query 'StreamDescription.[StreamStatus, StreamViewType]'"
+    )
 }
 
 fn delivers_pages(mapping: &Mapping, pipeline: &str) -> bool {

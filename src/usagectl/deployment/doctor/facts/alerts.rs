@@ -25,4 +25,6 @@ pub struct AlertRule {
     pub is_enabled: bool,
     /// How many targets it has.
     pub targets: usize,
+    /// Those of its targets that are topics whose subscriptions may be listed.
+    pub topics: Vec<Topic>,
 }

@@ -13,6 +13,8 @@ pub struct Table {
     pub on_demand: bool,
     /// The view type of its stream, if it is on.
     pub stream_view: Option<String>,
+    /// The ARN of its newest stream, if it is on.
+    pub stream_arn: Option<String>,
     /// The attribute that items expire by, if time to live is on.
     pub time_to_live: Fact<Option<String>>,
     /// Whether it can be restored to a point in time.

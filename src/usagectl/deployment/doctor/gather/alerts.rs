@@ -10,7 +10,7 @@ use usage_aggregator::pipeline::{self, Pipeline};
 use usage_aggregator::record::SequenceNumber;
 use usage_aggregator::time::Timestamp;
 
-use super::super::facts::{AlertRule, AlertTarget, Fact, Function, Part, Unavailable};
+use super::super::facts::{AlertRule, AlertTarget, Fact, Function, Part, Topic, Unavailable};
 use super::{seen, topics};
 use crate::stack::Account;
 
@@ -38,7 +38,13 @@ pub(super) async fn of(
     seen("events:DescribeEventBus", bus, client.describe_event_bus().name(name).send().await)?;
     let mut rules = Vec::new();
     for rule in all_rules(&client, name).await?.into_iter().filter(|rule| matches(rule, &samples)) {
-        rules.push(with_targets(&client, name, &rule).await?);
+        let arns = targets(&client, name, &rule).await?;
+        rules.push(AlertRule {
+            name: rule.name().unwrap_or_default().to_owned(),
+            is_enabled: rule.state() != Some(&RuleState::Disabled),
+            targets: arns.len(),
+            topics: topics_of(&account.sns(), &arns).await,
+        });
     }
     Ok(AlertTarget::Bus { name: name.to_owned(), rules })
 }
@@ -56,12 +62,21 @@ async fn all_rules(client: &Client, bus: &str) -> Fact<Vec<Rule>> {
     }
 }
 
-async fn with_targets(client: &Client, bus: &str, rule: &Rule) -> Fact<AlertRule> {
+/// The ARNs of a rule's targets.
+async fn targets(client: &Client, bus: &str, rule: &Rule) -> Fact<Vec<String>> {
     let name = rule.name().unwrap_or_default();
     let targets = client.list_targets_by_rule().event_bus_name(bus).rule(name).send().await;
     let targets = seen("events:ListTargetsByRule", || Part::Other(format!("the rule {name}")), targets)?;
-    let is_enabled = rule.state() != Some(&RuleState::Disabled);
-    Ok(AlertRule { name: name.to_owned(), is_enabled, targets: targets.targets().len() })
+    Ok(targets.targets().iter().map(|target| target.arn().to_owned()).collect())
+}
+
+/// Who subscribes to those of the targets that are topics. Without the permission for somebody else's topic, it is left out.
+async fn topics_of(client: &aws_sdk_sns::Client, targets: &[String]) -> Vec<Topic> {
+    let mut found = Vec::new();
+    for arn in targets.iter().filter(|arn| arn.contains(":sns:")) {
+        found.extend(topics::topic(client, arn).await.ok());
+    }
+    found
 }
 
 /// Whether the rule matches one of these events. A filter of a mapping has the same syntax.

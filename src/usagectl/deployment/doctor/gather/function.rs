@@ -3,9 +3,9 @@
 use aws_sdk_lambda::operation::get_function::GetFunctionOutput;
 use aws_sdk_lambda::types::RecursiveLoop;
 
-use super::super::facts::{Fact, Function, Part, Recursion};
+use super::super::facts::{Fact, Function, Part, Recursion, Unavailable};
 use super::{named, seen, whole};
-use crate::stack::{Account, FunctionName, Names};
+use crate::stack::{Account, FunctionName, Names, undecrypted};
 
 /// The tag with the deployed version, set by template.yaml.
 const VERSION_TAG: &str = "usage-aggregator-version";
@@ -31,6 +31,10 @@ async fn read(account: &Account, name: &str) -> Fact<Function> {
     };
     let configuration =
         got.configuration.unwrap_or_else(|| aws_sdk_lambda::types::FunctionConfiguration::builder().build());
+    // Lambda answers without the variables, and every check would judge the defaults.
+    if undecrypted(configuration.environment()).is_some() {
+        return Err(Unavailable::Denied { action: "kms:Decrypt" });
+    }
     let variables = configuration.environment().and_then(|environment| environment.variables()).cloned();
     Ok(Function {
         name: configuration.function_name().unwrap_or(name).to_owned(),

@@ -26,14 +26,13 @@ pub(super) async fn described(client: &Client, name: &str) -> Fact<Table> {
     let described = seen("dynamodb:DescribeTable", || Part::Table(name.to_owned()), described)?;
     let table = described.table();
     let billing = table.and_then(|table| table.billing_mode_summary()).and_then(|summary| summary.billing_mode());
+    let stream = table.and_then(|table| table.stream_specification()).filter(|stream| stream.stream_enabled());
     let left_out = Unavailable::NotApplicable("it isn't read here");
     Ok(Table {
         name: name.to_owned(),
         on_demand: billing == Some(&BillingMode::PayPerRequest),
-        stream_view: table
-            .and_then(|table| table.stream_specification())
-            .filter(|stream| stream.stream_enabled())
-            .map(|stream| stream.stream_view_type().map_or("unknown", |view| view.as_str()).to_owned()),
+        stream_view: stream.map(|stream| stream.stream_view_type().map_or("unknown", |view| view.as_str()).to_owned()),
+        stream_arn: stream.and(table.and_then(|table| table.latest_stream_arn())).map(str::to_owned),
         time_to_live: Err(left_out.clone()),
         point_in_time_recovery: Err(left_out),
         deletion_protection: table.and_then(|table| table.deletion_protection_enabled()).unwrap_or(false),

@@ -12,6 +12,9 @@ use crate::stack::Names;
 pub(crate) const BUCKET_ARN: &str = "arn:aws:s3:::usage-failed";
 pub(crate) const STREAM: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000";
 
+const LEDGER_STREAM: &str =
+    "arn:aws:dynamodb:us-east-1:123456789012:table/usage-LedgerTable/stream/2026-01-01T00:00:00.000";
+
 pub(crate) fn ago(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(Timestamp::parse("2026-11-26T21:00:00Z").unwrap().seconds() - seconds).unwrap()
 }
@@ -29,6 +32,7 @@ pub(crate) fn table(name: &str) -> Table {
         name: name.into(),
         on_demand: true,
         stream_view: None,
+        stream_arn: None,
         time_to_live: Ok(Some("expires_at".into())),
         point_in_time_recovery: Ok(true),
         deletion_protection: true,
@@ -126,7 +130,7 @@ fn function(name: &str) -> Function {
 fn ledger_mapping() -> Mapping {
     Mapping {
         uuid: "1ed9".into(),
-        source_arn: "arn:aws:dynamodb:us-east-1:123456789012:table/usage-LedgerTable/stream/2026-01-01T00:00:00.000".into(),
+        source_arn: LEDGER_STREAM.into(),
         window_seconds: 30,
         retries: -1,
         filters: vec![r#"{"eventName":["INSERT"],"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"p#orders#"},{"prefix":"a#orders#"}]}}}}"#.into()],
@@ -180,7 +184,11 @@ pub(crate) fn good() -> Facts {
         destination: Ok(Destination { probe: None }),
         waiting: Ok(FailedBatches { quarantined: Some(Documents::default()), ..FailedBatches::default() }),
         usage_table: Ok(table("usage-UsageTable")),
-        ledger_table: Ok(Table { stream_view: text("KEYS_ONLY"), ..table("usage-LedgerTable") }),
+        ledger_table: Ok(Table {
+            stream_view: text("KEYS_ONLY"),
+            stream_arn: Some(LEDGER_STREAM.into()),
+            ..table("usage-LedgerTable")
+        }),
         ledger_contents: Ok(LedgerContents {
             minutes: 15,
             stuck: Vec::new(),
@@ -188,7 +196,12 @@ pub(crate) fn good() -> Facts {
         }),
         alert_target: Ok(AlertTarget::Bus {
             name: "default".into(),
-            rules: vec![AlertRule { name: "usage-AlertRule".into(), is_enabled: true, targets: 1 }],
+            rules: vec![AlertRule {
+                name: "usage-AlertRule".into(),
+                is_enabled: true,
+                targets: 1,
+                topics: vec![topic(("Alerts", 1))],
+            }],
         }),
         archive: Ok(Bucket {
             name: "usage-archive".into(),

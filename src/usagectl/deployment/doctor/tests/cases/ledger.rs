@@ -37,6 +37,12 @@ pub(super) fn cases() -> Vec<Case> {
             f.ledger_table.as_mut().unwrap().stream_view = Some("NEW_IMAGE".into());
         }),
         ("the ledger's mapping is off", C::LedgerMapping, Problem, |f| mapping(f).state = "Disabled".into()),
+        // A stream that was turned off and on again is another one.
+        ("the ledger has a newer stream", C::LedgerMapping, Problem, |f| {
+            f.ledger_table.as_mut().unwrap().stream_arn = Some(
+                "arn:aws:dynamodb:us-east-1:123456789012:table/usage-LedgerTable/stream/2026-09-17T00:00:00.000".into(),
+            );
+        }),
         ("the fold can't be called", C::LedgerMapping, Problem, |f| {
             mapping(f).last_result = Some("PROBLEM: Function call failed".into());
         }),
@@ -76,7 +82,13 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         ("no rule takes alerts", C::AlertTarget, Problem, |f| rules(f).clear()),
         ("the rule is off", C::AlertTarget, Problem, |f| rules(f)[0].is_enabled = false),
-        ("the rule leads nowhere", C::AlertTarget, Problem, |f| rules(f)[0].targets = 0),
+        ("the rule leads nowhere", C::AlertTarget, Problem, |f| {
+            (rules(f)[0].targets, rules(f)[0].topics) = (0, Vec::new());
+        }),
+        // Somebody didn't follow the link that SNS sent.
+        ("the rule's topic has no confirmed subscription", C::AlertTarget, Problem, |f| {
+            (rules(f)[0].topics[0].confirmed, rules(f)[0].topics[0].pending) = (0, 1);
+        }),
         ("nobody subscribes to alerts", C::AlertTarget, Problem, |f| {
             f.alert_target = Ok(AlertTarget::Topic(super::super::good::topic(("Alerts", 0))));
         }),
