@@ -81,7 +81,6 @@ impl LocalRun {
         let function = target::function(FUNCTION, local, &place, &variables, control)?;
         let rejections = function.rejections.clone();
         let clock = Clock::system()?;
-        let has_destination = destination.is_some();
         let parts = |settings, stream, name, checkpoints, function| MappingParts {
             local,
             options,
@@ -108,7 +107,7 @@ impl LocalRun {
         let checkpoints = format!("{}-{source_name}.json", kind.name());
         LocalRun {
             mapping: LocalMapping::open(parts(settings, stream, &source_name, checkpoints, function))?,
-            destination: if has_destination { local.on_failure.clone() } else { "none".to_owned() },
+            destination: if destination.is_some() { local.on_failure.clone() } else { "none".to_owned() },
             fault_seed: local.fault_seed,
             retention: local.retention(),
             replicator: Mutex::new(replicator),
