@@ -90,7 +90,7 @@ fn regression_a_run_of_another_pipeline_leaves_pages_that_wait_to_be_folded() {
     alleycat.wait_for(|line| number(&line["fold"]["mapping"]["filtered_out_event_count"]) > 0);
     alleycat.stop();
 
-    let mut orders = Background::start_with(&fixture, &["--pipeline", "orders", "--fold-window", "0"], &stream);
+    let orders = Background::start_with(&fixture, &["--pipeline", "orders", "--fold-window", "0"], &stream);
     let exact = fixture.run(&["reconcile", "--wait", "60s"]);
     assert_eq!(exact.code, Some(0), "{exact:?}");
     orders.stop();
