@@ -15,6 +15,9 @@ use crate::world::StoredItem;
 const FAULTS: [&str; 11] =
     ["503", "conflict", "crash", "iterator", "lose", "redeliver", "refuse", "restart", "split", "throttle", "twins"];
 
+/// The default, which is set here because the tests are about it.
+const STREAM: [(&str, &str); 1] = [("FRESHNESS", "stream")];
+
 fn write_orders(fixture: &Fixture, arguments: &[&str]) {
     let written = fixture.run(&[&["simulate", "orders", "--rate", "0", "--records"], arguments].concat());
     assert_eq!(written.code, Some(0), "{written:?}");
@@ -50,22 +53,25 @@ fn every_fault_on_both_mappings_leaves_exact_counts() {
     local.stop();
 }
 
-/// FRESHNESS=stream is the default; it is set here because the test is about it.
-#[test]
-fn snapshots_come_from_the_ledgers_mapping_alone_and_become_exact() {
-    let fixture = Fixture::new();
-    let stream = [("FRESHNESS", "stream")];
-    let mut local = Background::start_with(&fixture, &["--fold-window", "300"], &stream);
-    write_orders(&fixture, &["60"]);
+/// A run that has appended 60 orders and not folded them yet.
+fn run_with_pages_that_wait(fixture: &Fixture) -> Background {
+    let mut local = Background::start_with(fixture, &["--fold-window", "300"], &STREAM);
+    write_orders(fixture, &["60"]);
     local.wait_for(|line| {
         number(&line["mapping"]["distinct_processed"]) >= 60 && number(&line["fold"]["waiting"]["records"]) > 0
     });
-    let ended = &local.stop()["ended"];
+    local
+}
+
+#[test]
+fn snapshots_come_from_the_ledgers_mapping_alone_and_become_exact() {
+    let fixture = Fixture::new();
+    let ended = &run_with_pages_that_wait(&fixture).stop()["ended"];
     assert!(ended["function"]["PagesWritten"].as_f64() > Some(0.0), "{ended:#}");
     assert_eq!(ended["function"]["NoticesFolded"], Value::Null, "{ended:#}");
     assert_eq!(fixture.run(&["snapshots", "--json"]).stdout, "", "pages alone make no snapshot");
 
-    let mut local = Background::start_with(&fixture, &["--fold-window", "0"], &stream);
+    let mut local = Background::start_with(&fixture, &["--fold-window", "0"], &STREAM);
     local.wait_for(|line| line["function"]["SnapshotsUpdated"].as_f64() > Some(0.0));
     write_orders(&fixture, &["60"]);
     let exact = fixture.run(&["reconcile", "--wait", "60s"]);
@@ -78,19 +84,13 @@ fn snapshots_come_from_the_ledgers_mapping_alone_and_become_exact() {
 #[test]
 fn regression_a_run_of_another_pipeline_leaves_pages_that_wait_to_be_folded() {
     let fixture = Fixture::new();
-    let stream = [("FRESHNESS", "stream")];
-    let mut orders = Background::start_with(&fixture, &["--fold-window", "300"], &stream);
-    write_orders(&fixture, &["60"]);
-    orders.wait_for(|line| {
-        number(&line["mapping"]["distinct_processed"]) >= 60 && number(&line["fold"]["waiting"]["records"]) > 0
-    });
-    orders.stop();
+    run_with_pages_that_wait(&fixture).stop();
 
-    let mut alleycat = Background::start_with(&fixture, &["--pipeline", "alleycat", "--fold-window", "0"], &stream);
+    let mut alleycat = Background::start_with(&fixture, &["--pipeline", "alleycat", "--fold-window", "0"], &STREAM);
     alleycat.wait_for(|line| number(&line["fold"]["mapping"]["filtered_out_event_count"]) > 0);
     alleycat.stop();
 
-    let orders = Background::start_with(&fixture, &["--pipeline", "orders", "--fold-window", "0"], &stream);
+    let orders = Background::start_with(&fixture, &["--pipeline", "orders", "--fold-window", "0"], &STREAM);
     let exact = fixture.run(&["reconcile", "--wait", "60s"]);
     assert_eq!(exact.code, Some(0), "{exact:?}");
     orders.stop();
