@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use apache_avro::schema::{Name, ResolvedSchema, Schema};
 use apache_avro::types::Value as Avro;
 use apache_avro::{Reader, util::max_allocation_bytes};
@@ -12,8 +12,11 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use stream_types::time::DAY_SECONDS;
+use usage_aggregator::archive::RecordSchema;
 
 use crate::read::{CompactedFile, is_parquet};
+use crate::resolution::Conversion;
+use crate::steps::{RowFields, hex};
 
 /// A thousand times the block size of this project's files.
 const MAX_ALLOCATION_BYTES: usize = 64 << 20;
@@ -24,45 +27,95 @@ const MAX_DECIMAL_BYTES: usize = 64;
 
 type Names<'s> = HashMap<Name, &'s Schema>;
 
-/// Passes at most `limit` rows of `file` to `row`, and returns how many there were.
+/// Passes at most `limit` rows of `file` to `row`, as they were written, and returns how many there were.
 ///
 /// # Errors
 /// When `file` isn't an Avro object container file, is damaged, or has a schema that is too large.
-pub fn read_rows(file: &[u8], limit: usize, mut row: impl FnMut(Value) -> anyhow::Result<()>) -> anyhow::Result<usize> {
+pub fn read_rows(file: &[u8], limit: usize, row: impl FnMut(Value) -> anyhow::Result<()>) -> anyhow::Result<usize> {
+    read(file, None, limit, row)
+}
+
+/// Passes all rows of `file` to `row` as rows of the current schema, whichever schema they were written with: a renamed field has its
+/// new name, and an added one its default. Returns how many there were.
+///
+/// # Errors
+/// As [`read_rows`], and if the current schema can't have a value, with the record and the path of the field.
+pub fn read_rows_as(
+    current: &RecordSchema,
+    file: &[u8],
+    row: impl FnMut(Value) -> anyhow::Result<()>,
+) -> anyhow::Result<usize> {
+    read(file, Some(current), usize::MAX, row)
+}
+
+fn read(
+    file: &[u8],
+    current: Option<&RecordSchema>,
+    limit: usize,
+    row: impl FnMut(Value) -> anyhow::Result<()>,
+) -> anyhow::Result<usize> {
     if is_parquet(file) {
-        return read_compacted(file, limit, row);
+        let compacted = open_compacted(file)?;
+        let values = compacted.rows().map_err(anyhow::Error::msg)?.map(|value| value.map_err(anyhow::Error::msg));
+        return pass(compacted.schema(), current, values.take(limit), row);
     }
     let reader = open(file)?;
     let schema = reader.writer_schema().clone();
-    let resolved = ResolvedSchema::new(&schema).context("resolve the schema's names")?;
+    pass(&schema, current, reader.map(|value| value.map_err(anyhow::Error::from)).take(limit), row)
+}
+
+fn pass(
+    written: &Schema,
+    current: Option<&RecordSchema>,
+    values: impl Iterator<Item = anyhow::Result<Avro>>,
+    mut row: impl FnMut(Value) -> anyhow::Result<()>,
+) -> anyhow::Result<usize> {
+    let resolved = ResolvedSchema::new(written).context("resolve the schema's names")?;
     let names = resolved.get_names();
-    check(&schema, names, &mut Vec::new(), &mut 0)?;
+    check(written, names, &mut Vec::new(), &mut 0)?;
+    let current = current.filter(|current| current.parsed() != written);
+    let current = current.map(|current| Current::new(written, current)).transpose()?;
     let mut count = 0;
-    for value in reader.take(limit) {
-        let value = value.with_context(|| format!("read row {} of the file", count + 1))?;
-        row(json(&value, &schema, names))?;
+    for value in values {
         count += 1;
+        let value = value.with_context(|| format!("read row {count} of the file"))?;
+        let written = |value: &Avro| json(value, written, names);
+        row(match &current {
+            None => written(&value),
+            Some(current) => current.row(&value).map_err(|why| {
+                let record = current.record(&written(&value));
+                anyhow!("read row {count}{record} with the current schema: {why}")
+            })?,
+        })?;
     }
     Ok(count)
 }
 
-fn read_compacted(
-    file: &[u8],
-    limit: usize,
-    mut row: impl FnMut(Value) -> anyhow::Result<()>,
-) -> anyhow::Result<usize> {
-    let compacted = open_compacted(file)?;
-    let schema = compacted.schema();
-    let resolved = ResolvedSchema::new(schema).context("resolve the schema's names")?;
-    let names = resolved.get_names();
-    check(schema, names, &mut Vec::new(), &mut 0)?;
-    let mut count = 0;
-    for value in compacted.rows().map_err(anyhow::Error::msg)?.take(limit) {
-        let value = value.map_err(anyhow::Error::msg).with_context(|| format!("read row {} of the file", count + 1))?;
-        row(json(&value, schema, names))?;
-        count += 1;
+/// The current schema, for rows that were written with another one.
+struct Current<'s> {
+    schema: &'s RecordSchema,
+    names: ResolvedSchema<'s>,
+    conversion: Conversion<'s>,
+}
+
+impl<'s> Current<'s> {
+    fn new(written: &'s Schema, schema: &'s RecordSchema) -> anyhow::Result<Current<'s>> {
+        let names = ResolvedSchema::new(schema.parsed()).context("resolve the current schema's names")?;
+        let conversion = Conversion::new(written, schema).map_err(anyhow::Error::msg)?;
+        Ok(Current { schema, names, conversion })
     }
-    Ok(count)
+
+    /// The row in this schema; otherwise the path of the field that it can't have, and why.
+    fn row(&self, value: &Avro) -> Result<Value, String> {
+        Ok(json(&self.conversion.row(value)?, self.schema.parsed(), self.names.get_names()))
+    }
+
+    /// The id of a row's record, for an error: ` (record 0382…)`; empty if the row has none.
+    fn record(&self, row: &Value) -> String {
+        let fields = RowFields::new(self.schema).ok();
+        let id = fields.as_ref().and_then(|fields| row.get(fields.source("record_id")?)?.as_str());
+        id.map(|id| format!(" (record {})", hex(id))).unwrap_or_default()
+    }
 }
 
 /// The schema of `file`, as it is written there.

@@ -197,7 +197,7 @@ fn instant(value: &Value) -> Option<Timestamp> {
 }
 
 /// The hex digits of an id, which a row may have as bytes: 24 characters of base64.
-fn hex(id: &str) -> String {
+pub(crate) fn hex(id: &str) -> String {
     let bytes = (id.len() == 24).then(|| BASE64_STANDARD.decode(id).ok()).flatten();
     let number = bytes.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok()).map(u128::from_be_bytes);
     number.map_or_else(|| id.to_owned(), |number| format!("{number:032x}"))

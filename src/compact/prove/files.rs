@@ -157,7 +157,8 @@ pub(super) async fn each_step(
         let Some(route) = route(prover, &file.record_type) else { continue };
         let Some(fields) = prover.fields.get(route.record_type.as_str()) else { continue };
         let mut next = Next::Read;
-        let read = readable::read_rows(&body, usize::MAX, |row: Value| {
+        let Some(archive) = &route.archive else { continue };
+        let read = readable::read_rows_as(&archive.schema, &body, |row: Value| {
             let mut step = Step::of(route, &row, fields)?;
             prover.keys.see(route, &row, fields, &mut step);
             next = each(step);

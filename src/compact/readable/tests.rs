@@ -80,3 +80,29 @@ fn broken_files_are_errors() {
         }
     }
 }
+
+#[test]
+fn rows_of_another_schema_have_the_names_and_defaults_of_the_current_one() {
+    let id = r#"{"name":"id","type":"bytes","source":"record_id"}"#;
+    let schema = |fields: &str| format!(r#"{{"type":"record","name":"R","fields":[{id},{fields}]}}"#);
+    let written = Schema::parse_str(&schema(r#"{"name":"a","type":"int"}"#)).unwrap();
+    let mut writer = apache_avro::Writer::new(&written, Vec::new()).unwrap();
+    let id = Avro::Bytes(7_u128.to_be_bytes().to_vec());
+    writer.append_value(Avro::Record(vec![("id".into(), id), ("a".into(), Avro::Int(5))])).unwrap();
+    let file = writer.into_inner().unwrap();
+    let read = |fields: &str| {
+        let mut rows = Vec::new();
+        let read = read_rows_as(&RecordSchema::parse(&schema(fields)).unwrap(), &file, |row| {
+            rows.push(row);
+            Ok(())
+        });
+        read.map(|_| rows).map_err(|error| format!("{error:#}"))
+    };
+    let id = "AAAAAAAAAAAAAAAAAAAABw==";
+    assert_eq!(read(r#"{"name":"a","type":"int"}"#), Ok(vec![json!({ "id": id, "a": 5 })]));
+    let changed = r#"{"name":"b","type":"long","aliases":["a"]},{"name":"c","type":"string","default":"x"}"#;
+    assert_eq!(read(changed), Ok(vec![json!({ "id": id, "b": 5, "c": "x" })]));
+    let record = "00000000000000000000000000000007";
+    let refused = format!("read row 1 (record {record}) with the current schema: a: Int has become String");
+    assert_eq!(read(r#"{"name":"a","type":"string"}"#), Err(refused));
+}

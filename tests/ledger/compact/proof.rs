@@ -45,6 +45,13 @@ fn function(place: &Place, more: &[(&str, &str)], clock: Clock) -> Function {
     function.unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
+/// The function that reads the stream, and the one that compacts.
+fn functions(place: &Place, more: &[(&str, &str)], clock: &Arc<AtomicI64>) -> (Handler, Function) {
+    let handler = Handler::new(Config::read(environment(more)).unwrap(), in_process::clients(place.http.client()));
+    let now = Arc::clone(clock);
+    (handler, function(place, more, Arc::new(move || now.load(Ordering::SeqCst))))
+}
+
 pub struct Deployed {
     pub place: Place,
     handler: Handler,
@@ -61,11 +68,13 @@ impl Deployed {
         let place = Place::new();
         place.objects.set_time(START);
         let clock = Arc::new(AtomicI64::new(START));
-        let now = Arc::clone(&clock);
-        let config = Config::read(environment(more)).unwrap();
-        let handler = Handler::new(config, in_process::clients(place.http.client()));
-        let function = function(&place, more, Arc::new(move || now.load(Ordering::SeqCst)));
+        let (handler, function) = functions(&place, more, &clock);
         Deployed { handler, place, function, clock }
+    }
+
+    /// Deploys another version of the functions.
+    pub fn redeploy(&mut self, more: &[(&str, &str)]) {
+        (self.handler, self.function) = functions(&self.place, more, &self.clock);
     }
 
     /// Delivers these changes to a stack that was deployed two days before; their numbers are their sequence numbers.

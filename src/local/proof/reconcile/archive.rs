@@ -12,6 +12,7 @@ use super::compare::Believed;
 use super::expected_totals::ExpectedTotals;
 use super::windows::{self, Drift, History};
 use super::{Site, history, provable};
+use usage_aggregator::archive::RecordSchema;
 use usage_aggregator::config::ArchivePlace;
 use usage_aggregator::pipeline::{Archive, PartitionDate};
 use usage_compact::readable;
@@ -39,7 +40,6 @@ pub(super) async fn find_rows(
     let mut repeated_rows = 0;
     let nothing = BTreeSet::new();
     let each = |record_type: &str, row: Value| {
-        // Rows of another pipeline in the same bucket.
         let Some(columns) = columns.get(record_type) else { return Ok(()) };
         let id = columns.source("record_id").and_then(|field| row.get(field)).and_then(Value::as_str);
         let id = id.with_context(|| {
@@ -81,7 +81,8 @@ pub(super) async fn find_rows(
     let by_item = site.pipeline.routes.iter().filter_map(|route| route.archive.as_ref()).any(is_dated_by_item);
     let drift = (site.zone(), Drift::of(site.pipeline));
     let is_needed = |date: &str| by_item || site.period.is_none_or(|period| period.may_count(date, history, drift));
-    let files = read(&site.clients.s3, place, is_needed, each, watch).await?;
+    let schemas = site.pipeline.schemas().collect();
+    let files = read(&site.clients.s3, place, &schemas, is_needed, each, watch).await?;
     Ok((repeated_rows, files))
 }
 
@@ -89,45 +90,37 @@ fn plain_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Passes every row of the archive to `each`, with its record type, of the dates that `is_needed` selects. Returns the number of
-/// files.
-pub(super) async fn read(
+/// Passes every row of the archive to `each`, with its record type, of the dates that `is_needed` selects. Rows that were written with
+/// another schema than that of their type in `schemas` are resolved to it. Returns the number of files.
+async fn read(
     client: &Client,
     place: &ArchivePlace,
+    schemas: &BTreeMap<&str, &RecordSchema>,
     is_needed: impl Fn(&str) -> bool,
     mut each: impl FnMut(&str, Value) -> anyhow::Result<()>,
     watch: &(dyn Fn() + Sync),
 ) -> anyhow::Result<u64> {
-    let mut files = 0;
-    // Avro first: rows that move in between are seen in both, and counted once.
-    for kind in ["avro", "parquet"] {
-        files += read_folder(client, &place.bucket, &format!("{}/{kind}/", place.prefix), &is_needed, &mut each, watch)
-            .await?;
-    }
-    Ok(files)
-}
-
-async fn read_folder(
-    client: &Client,
-    bucket: &str,
-    prefix: &str,
-    is_needed: &impl Fn(&str) -> bool,
-    each: &mut impl FnMut(&str, Value) -> anyhow::Result<()>,
-    watch: &(dyn Fn() + Sync),
-) -> anyhow::Result<u64> {
-    let mut files = 0;
-    let mut pages = client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
-    while let Some(page) = pages.next().await {
-        let page = page.with_context(|| format!("list s3://{bucket}/{prefix} (s3:ListBucket)"))?;
-        let keys = page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
-        let keys = keys.filter(|key| date(key).is_none_or(is_needed));
-        let mut bodies = stream::iter(keys.map(|key| fetch(client, bucket, key))).buffered(FETCHED_FILES);
-        while let Some((key, body)) = bodies.try_next().await? {
-            let record_type = key.strip_prefix(prefix).and_then(|rest| rest.split('/').next()).unwrap_or_default();
-            let read = readable::read_rows(&body, usize::MAX, |row| each(record_type, row));
-            read.with_context(|| format!("read s3://{bucket}/{key}"))?;
-            files += 1;
-            watch();
+    let (bucket, mut files) = (&place.bucket, 0);
+    // Raw files first: rows that move in between are seen in both, and counted once.
+    for folder in ["avro", "parquet"] {
+        let prefix = format!("{}/{folder}/", place.prefix);
+        let mut pages = client.list_objects_v2().bucket(bucket).prefix(&prefix).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.with_context(|| format!("list s3://{bucket}/{prefix} (s3:ListBucket)"))?;
+            let keys = page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
+            let keys = keys.filter(|key| date(key).is_none_or(&is_needed));
+            let gets = keys.map(|key| fetch(client, bucket, key));
+            let mut bodies = stream::iter(gets).buffered(FETCHED_FILES);
+            while let Some((key, body)) = bodies.try_next().await? {
+                let record_type = key.strip_prefix(&prefix).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+                // The file of another pipeline in the same bucket otherwise.
+                if let Some(schema) = schemas.get(record_type) {
+                    let read = readable::read_rows_as(schema, &body, |row| each(record_type, row));
+                    read.with_context(|| format!("read s3://{bucket}/{key}"))?;
+                }
+                files += 1;
+                watch();
+            }
         }
     }
     Ok(files)

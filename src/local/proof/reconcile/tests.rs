@@ -2,6 +2,7 @@
 //! embedded stream, and then the test manipulates the results.
 
 mod backfilled;
+mod evolved;
 mod fixture;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -45,11 +45,11 @@ kind = "count"
 schema = "item.avsc"
 "##;
 
-const SCHEMA: &str = include_str!("../../../../../tests/stock/item.avsc");
+pub(super) const SCHEMA: &str = include_str!("../../../../../tests/stock/item.avsc");
 
 const TABLE: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/stock";
 
-fn pipeline(schema: &str) -> (TempDir, PathBuf) {
+pub(super) fn pipeline(schema: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("stock");
     std::fs::create_dir(&path).unwrap();
@@ -65,7 +65,7 @@ fn midnight() -> i64 {
 }
 
 /// A change of an item from some units to others, this many seconds after midnight.
-fn change(number: u32, item: &str, second: i64, from: Option<u32>, to: Option<u32>) -> Value {
+pub(super) fn change(number: u32, item: &str, second: i64, from: Option<u32>, to: Option<u32>) -> Value {
     let keys = json!({ "pk": { "S": "OWNER#7" }, "sk": { "S": format!("ITEM#{item}") } });
     let name = match (from, to) {
         (None, _) => "INSERT",
@@ -119,7 +119,7 @@ async fn fixture(count_from: bool) -> (TempDir, Fixture) {
 }
 
 /// Compares the archive with the snapshots, and record by record with the ledger.
-async fn compare(fixture: &Fixture) -> (Report, Gaps) {
+pub(super) async fn compare(fixture: &Fixture) -> (Report, Gaps) {
     let report = reconcile(&fixture.site(), &Truth::Archive, None, &|| {}).await.unwrap();
     let counted: CountedRecords = fixture.counted_records(midnight()).await;
     let day = Period::new(&text_of(midnight())[..10]);

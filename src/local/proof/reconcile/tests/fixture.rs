@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
@@ -20,6 +21,7 @@ use usage_aggregator::fold::{Folder, Limits, MAX_STATE_BYTES, Pages, Standing, U
 use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::pipeline::{Folder as PipelineFolder, shipped};
 use usage_aggregator::usage::Segment;
+use usage_compact::{Archive, Compactor, Effect, RecordType, Timing, raw_units};
 
 pub(super) const FAILURES: &str = "failures";
 const BATCH: usize = 25;
@@ -84,17 +86,16 @@ impl Fixture {
 
     /// Orders, with a measure of every kind that isn't a sum.
     pub(super) async fn with_kinds() -> Fixture {
+        Fixture::with_orders("[record.archive]", &[KINDS, "[record.archive]"].concat()).await
+    }
+
+    /// Orders, with another text in their pipeline.
+    async fn with_orders(from: &str, to: &str) -> Fixture {
         let folder = tempfile::tempdir().unwrap();
-        for (name, text) in shipped("orders").unwrap().files {
-            let text = text.replacen("[record.archive]", &[KINDS, "[record.archive]"].concat(), 1);
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
         let path = folder.path().join("orders");
         std::fs::create_dir(&path).unwrap();
-        for file in
-            std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap()).filter(|file| file.path() != path)
-        {
-            std::fs::rename(file.path(), path.join(file.file_name())).unwrap();
+        for (name, text) in shipped("orders").unwrap().files {
+            std::fs::write(path.join(name), text.replacen(from, to, 1)).unwrap();
         }
         Fixture::with(ProfileName::Orders, &path).await
     }
@@ -113,17 +114,7 @@ impl Fixture {
             cloudwatch: services.cloudwatch_client(&sdk),
             ..Clients::new(&sdk)
         };
-        let config = Config::read(|name| match name {
-            "PIPELINE_DIR" => Some(pipeline.to_str().unwrap().to_owned()),
-            "USAGE_TABLE" => Some("usage".to_owned()),
-            "LEDGER_TABLE" => Some("ledger".to_owned()),
-            // Nothing delivers the ledger's stream.
-            "FRESHNESS" => Some("now".to_owned()),
-            "ARCHIVE_BUCKET" => Some("archive".to_owned()),
-            "METRICS_SINK" => Some("none".to_owned()),
-            name => variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned()),
-        });
-        let config = config.unwrap();
+        let config = config(pipeline, variables);
         let source = profile.table(profile.target()).unwrap();
         ensure_tables(&clients.dynamodb, &[table_specs(&config), vec![source]].concat()).await.unwrap();
         for bucket in ["archive", FAILURES] {
@@ -132,6 +123,43 @@ impl Fixture {
         let (tables, archive) = (config.tables.clone(), config.archive.clone());
         let handler = Handler::new(config, clients.clone());
         Fixture { clients, services, folder: tempfile::tempdir().unwrap(), profile, handler, tables, archive }
+    }
+
+    /// Deploys another version of the pipeline.
+    pub(super) fn redeploy(&mut self, pipeline: &Path) {
+        self.handler = Handler::new(config(pipeline, &[]), self.clients.clone());
+    }
+
+    /// Compacts all hours at once, and leaves the raw files.
+    pub(super) async fn compact(&self) {
+        let place = self.archive.as_ref().unwrap();
+        let now = event_source_mapping::now().unwrap().seconds();
+        let compactor = Compactor {
+            archive: Archive {
+                client: self.clients.s3.clone(),
+                bucket: place.bucket.clone(),
+                prefix: place.prefix.clone(),
+            },
+            clock: Arc::new(move || now),
+            timing: Timing::Now,
+            effect: Effect::Commit,
+            memory_bytes: 100_000_000,
+        };
+        for (name, schema) in self.handler.pipeline().schemas() {
+            let record_type = RecordType::new(schema).unwrap();
+            for unit in raw_units(&compactor.archive, name, None).await.unwrap() {
+                compactor.compact(&record_type, &unit.key, &|| {}).await.unwrap();
+            }
+        }
+    }
+
+    /// Deletes the raw files.
+    pub(super) async fn delete_raw_files(&self) {
+        let s3 = &self.clients.s3;
+        let listed = s3.list_objects_v2().bucket("archive").prefix("data-pipeline/avro/").send().await.unwrap();
+        for object in listed.contents() {
+            s3.delete_object().bucket("archive").key(object.key().unwrap()).send().await.unwrap();
+        }
     }
 
     pub(super) fn site(&self) -> Site<'_> {
@@ -158,14 +186,20 @@ impl Fixture {
 
     /// A copy of the ledger in which the first order's insertion is unsure, and was answered hours later.
     pub(super) fn with_an_unsure_order(&self, unsure: &str, hours: u64) -> PathBuf {
+        self.with_another_order(unsure, |entry| {
+            let done_at: jiff::Timestamp = entry["done_at"].as_str().unwrap().parse().unwrap();
+            entry["done_at"] = json!((done_at + Duration::from_secs(3_600 * hours)).to_string());
+            entry["unsure"] = json!(unsure);
+        })
+    }
+
+    /// A copy of the ledger with a change of the first order's insertion.
+    fn with_another_order(&self, name: &str, change: impl Fn(&mut Value)) -> PathBuf {
         let text = std::fs::read_to_string(self.ledger()).unwrap();
         let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let is_order = |line: &&mut Value| line["done"]["adds"].as_array().is_some_and(|adds| adds.len() == 3);
-        let entry = &mut lines.iter_mut().find(is_order).unwrap()["done"];
-        let done_at: jiff::Timestamp = entry["done_at"].as_str().unwrap().parse().unwrap();
-        entry["done_at"] = json!((done_at + Duration::from_secs(3_600 * hours)).to_string());
-        entry["unsure"] = json!(unsure);
-        let path = self.folder.path().join(format!("{unsure}.jsonl"));
+        change(&mut lines.iter_mut().find(is_order).unwrap()["done"]);
+        let path = self.folder.path().join(format!("{name}.jsonl"));
         std::fs::write(&path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
         path
     }
@@ -310,6 +344,20 @@ impl Fixture {
         records.retain(|record| record["dynamodb"]["OldImage"] != record["dynamodb"]["NewImage"]);
         records
     }
+}
+
+fn config(pipeline: &Path, variables: &[(&str, &str)]) -> Config {
+    let config = Config::read(|name| match name {
+        "PIPELINE_DIR" => Some(pipeline.to_str().unwrap().to_owned()),
+        "USAGE_TABLE" => Some("usage".to_owned()),
+        "LEDGER_TABLE" => Some("ledger".to_owned()),
+        // Nothing delivers the ledger's stream.
+        "FRESHNESS" => Some("now".to_owned()),
+        "ARCHIVE_BUCKET" => Some("archive".to_owned()),
+        "METRICS_SINK" => Some("none".to_owned()),
+        name => variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned()),
+    });
+    config.unwrap()
 }
 
 fn event(records: &[Value]) -> Vec<u8> {
