@@ -66,7 +66,8 @@ pub struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unsure {
-    /// It was sent in one hour and answered in another, and either hour may count it.
+    /// It was sent in one quarter of an hour and answered in another. If they are in two hours of the pipeline's time zone, either may
+    /// count it.
     Hour,
     /// It may or may not have arrived, and can't be repeated.
     Arrival,

@@ -1,19 +1,21 @@
-//! When to write: at the requested rate, and never when it would be uncertain which hour a write belongs to.
+//! When to write: at the requested rate, and never when it would be uncertain which hour a write belongs to, in any time zone.
 
 use std::time::Duration;
 
 use stream_types::Timestamp;
 
 /// A record's hour is that of the timestamp that DynamoDB or Kinesis gives it. Nothing is sent for this long before and
-/// after the end of an hour, so that slow responses and small clock differences don't matter.
+/// after the end of a quarter, so that slow responses and small clock differences don't matter.
 const QUIET_MICROS: i64 = 2_000_000;
-const HOUR_MICROS: i64 = 3_600_000_000;
+/// A quarter of an hour. Every hour of a time zone begins with one: in Asia/Kolkata at half past in UTC, in Asia/Kathmandu at a quarter
+/// past. All offsets since 2000 are multiples of 15 minutes.
+const QUARTER_MICROS: i64 = 900_000_000;
 
 /// How long to wait at `now` before sending.
 pub(super) fn quiet(now: Timestamp) -> Duration {
-    let since_hour = now.micros().rem_euclid(HOUR_MICROS);
-    let until_hour = HOUR_MICROS - since_hour;
-    let wait_micros = match (since_hour, until_hour) {
+    let since_quarter = now.micros().rem_euclid(QUARTER_MICROS);
+    let until_quarter = QUARTER_MICROS - since_quarter;
+    let wait_micros = match (since_quarter, until_quarter) {
         (since, _) if since < QUIET_MICROS => QUIET_MICROS - since,
         (_, until) if until <= QUIET_MICROS => until + QUIET_MICROS,
         _ => 0,
@@ -21,9 +23,9 @@ pub(super) fn quiet(now: Timestamp) -> Duration {
     Duration::from_micros(wait_micros.unsigned_abs())
 }
 
-/// Whether two times are in the same hour.
-pub(super) fn same_hour(a: Timestamp, b: Timestamp) -> bool {
-    a.micros().div_euclid(HOUR_MICROS) == b.micros().div_euclid(HOUR_MICROS)
+/// Whether two times are in the same quarter of an hour, and so in the same hour of every time zone.
+pub(super) fn same_quarter(a: Timestamp, b: Timestamp) -> bool {
+    a.micros().div_euclid(QUARTER_MICROS) == b.micros().div_euclid(QUARTER_MICROS)
 }
 
 /// When the change with this index is due, from the start; immediately if the rate is 0.
@@ -43,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sent_around_the_end_of_an_hour() {
+    fn nothing_is_sent_around_the_end_of_an_hour_of_any_time_zone() {
         for (now, wait_millis) in [
             ("2026-11-21T09:59:57.999Z", 0),
             ("2026-11-21T09:59:58Z", 4_000),
@@ -51,16 +53,21 @@ mod tests {
             ("2026-11-21T10:00:00Z", 2_000),
             ("2026-11-21T10:00:01.9Z", 100),
             ("2026-11-21T10:00:02Z", 0),
-            ("2026-11-21T10:30:00Z", 0),
+            ("2026-11-21T10:14:57.999Z", 0),
+            ("2026-11-21T10:29:59.5Z", 2_500),
+            ("2026-11-21T10:30:01Z", 1_000),
+            ("2026-11-21T10:40:00Z", 0),
+            ("2026-11-21T10:45:00Z", 2_000),
         ] {
             assert_eq!(quiet(at(now)), Duration::from_millis(wait_millis), "{now}");
         }
     }
 
     #[test]
-    fn times_are_compared_by_their_hour() {
-        assert!(same_hour(at("2026-11-21T10:00:00Z"), at("2026-11-21T10:59:59.9Z")));
-        assert!(!same_hour(at("2026-11-21T10:59:59.9Z"), at("2026-11-21T11:00:00Z")));
+    fn times_are_compared_by_their_quarter_of_an_hour() {
+        assert!(same_quarter(at("2026-11-21T10:45:00Z"), at("2026-11-21T10:59:59.9Z")));
+        assert!(!same_quarter(at("2026-11-21T10:59:59.9Z"), at("2026-11-21T11:00:00Z")));
+        assert!(!same_quarter(at("2026-11-21T10:29:59.9Z"), at("2026-11-21T10:30:00.1Z")), "Asia/Kolkata");
     }
 
     #[test]

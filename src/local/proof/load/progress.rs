@@ -1,4 +1,4 @@
-//! What all writers of a run share: the journal, the counts, and the pause around the end of an hour.
+//! What all writers of a run share: the journal, the counts, and the pause around the end of a quarter of an hour.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +18,7 @@ pub struct Written {
     pub finished_for_earlier_run: u64,
     /// How many of them the function must reject.
     pub poison: u64,
-    /// How many of them have an unknown hour or arrival.
+    /// How many of them have an unknown quarter of an hour or arrival.
     pub unsure: u64,
     /// Attempts that failed and were retried.
     pub retries: u64,
@@ -60,7 +60,7 @@ impl<'p> Progress<'p> {
         unsure: Option<Unsure>,
     ) -> anyhow::Result<()> {
         let done_at = event_source_mapping::now()?;
-        let unsure = unsure.or_else(|| (!pace::same_hour(sent_at, done_at)).then_some(Unsure::Hour));
+        let unsure = unsure.or_else(|| (!pace::same_quarter(sent_at, done_at)).then_some(Unsure::Hour));
         let mut written = locked(&self.written);
         written.records += 1;
         written.poison += u64::from(meaning.poison);

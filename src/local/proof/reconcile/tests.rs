@@ -284,6 +284,20 @@ async fn unsure_records_are_counted_and_their_counters_excluded() {
 }
 
 #[tokio::test]
+async fn regression_a_write_across_an_hour_of_the_time_zone_may_count_in_either() {
+    let fixture = Fixture::in_india().await;
+    fixture.simulate(60, 0).await;
+    fixture.deliver().await;
+    assert!(fixture.reconcile(&fixture.ledgers()).await.unwrap().agrees());
+    let ledger = fixture.with_an_order_across_an_hour_of_india();
+    let report = fixture.reconcile(&Truth::Ledgers(vec![ledger])).await.unwrap();
+    assert!(report.agrees(), "{:#?}", report.differences);
+    let counted = report.counted.unwrap();
+    assert_eq!((report.unsure_records, counted.agreeing_records), (1, counted.records));
+    assert!(counted.unsure_counters > 0, "{counted:?}");
+}
+
+#[tokio::test]
 async fn tokens_of_buckets_are_counted_by_limit() {
     let fixture = Fixture::new(ProfileName::Bucket).await;
     for _ in 0..2 {

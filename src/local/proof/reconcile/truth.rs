@@ -11,7 +11,7 @@ use super::windows;
 use crate::proof::load::{Add, Entry, Unsure, read_entries};
 use stream_types::{Decimal, Timestamp};
 use usage_aggregator::pipeline::Snapshot;
-use usage_aggregator::window::Window;
+use usage_aggregator::window::{Window, Zone};
 use usage_compact::steps::{RowFields, item_text};
 
 /// What ledgers contain besides sums.
@@ -55,13 +55,14 @@ fn enter(
         ledgers.poison_records += 1;
         return totals.expect_poison(&item_text(&entry.meaning.key));
     }
-    ledgers.unsure_records += u64::from(entry.unsure.is_some());
     let mut groups = Vec::new();
     let event_time = entry.meaning.event_time.filter(|_| has_event_time(&entry.meaning.record_type, site));
+    let is_unsure = is_unsure(entry, event_time, Window::Hour, site.zone());
+    ledgers.unsure_records += u64::from(is_unsure);
     if let Some(snapshot) = &site.pipeline.snapshot {
         for (index, add) in entry.meaning.adds.iter().enumerate() {
             let group = group(add, &snapshot.group_variables, &site.pipeline.name)?;
-            if index == 0 && entry.unsure.is_none() {
+            if index == 0 && !is_unsure {
                 let at = event_time.unwrap_or(entry.sent_at);
                 totals.count_record(&group, &windows::containing(Window::Hour, at, snapshot.zone))?;
             }
@@ -92,6 +93,14 @@ fn has_event_time(record_type: &str, site: &Site<'_>) -> bool {
     site.pipeline.routes.iter().any(|route| route.record_type == record_type && route.window_time.is_some())
 }
 
+/// Whether it is unknown in which window an entry counts, or whether it does. A write that was sent in one window and answered in another
+/// may count in either, unless the item names the time. The journal knows no time zone, so the windows decide.
+fn is_unsure(entry: &Entry, event_time: Option<Timestamp>, window: Window, zone: Zone) -> bool {
+    let [sent, done] =
+        [entry.sent_at, entry.done_at].map(|at| windows::containing(window, event_time.unwrap_or(at), zone));
+    entry.unsure == Some(Unsure::Arrival) || sent != done
+}
+
 /// Adds an entry to its counters, or excludes those that it may have added to.
 fn count(
     (entry, event_time): (&Entry, Option<Timestamp>),
@@ -108,17 +117,11 @@ fn count(
             measure: add.measure.clone(),
         };
         let [sent, done] = [entry.sent_at, entry.done_at].map(|at| counter(event_time.unwrap_or(at)));
-        let known = match entry.unsure {
-            None => true,
-            // The hour is unknown, unless the item names it. The day and month are known, unless they end with the hour.
-            Some(Unsure::Hour) => sent == done,
-            Some(Unsure::Arrival) => false,
-        };
-        if known {
-            totals.expect(sent, amount)?;
-        } else {
+        if is_unsure(entry, event_time, *window, snapshot.zone) {
             totals.doubt(&sent)?;
             totals.doubt(&done)?;
+        } else {
+            totals.expect(sent, amount)?;
         }
     }
     Ok(())

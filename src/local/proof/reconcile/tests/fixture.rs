@@ -89,6 +89,11 @@ impl Fixture {
         Fixture::with_orders("[record.archive]", &[KINDS, "[record.archive]"].concat()).await
     }
 
+    /// Orders, counted by the hours of India, which begin at half past in UTC.
+    pub(super) async fn in_india() -> Fixture {
+        Fixture::with_orders("[snapshot]", "[snapshot]\ntime_zone = \"Asia/Kolkata\"").await
+    }
+
     /// Orders, with another text in their pipeline.
     async fn with_orders(from: &str, to: &str) -> Fixture {
         let folder = tempfile::tempdir().unwrap();
@@ -190,6 +195,16 @@ impl Fixture {
             let done_at: jiff::Timestamp = entry["done_at"].as_str().unwrap().parse().unwrap();
             entry["done_at"] = json!((done_at + Duration::from_secs(3_600 * hours)).to_string());
             entry["unsure"] = json!(unsure);
+        })
+    }
+
+    /// A copy of the ledger in which the first order's insertion was sent right before the hour of India in which it was answered.
+    pub(super) fn with_an_order_across_an_hour_of_india(&self) -> PathBuf {
+        self.with_another_order("india", |entry| {
+            let done_at: jiff::Timestamp = entry["done_at"].as_str().unwrap().parse().unwrap();
+            let since = (done_at.as_second() - 1_800).rem_euclid(3_600);
+            let before = jiff::Timestamp::from_second(done_at.as_second() - since).unwrap() - Duration::from_millis(1);
+            entry["sent_at"] = json!(before.to_string());
         })
     }
 
