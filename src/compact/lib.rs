@@ -66,6 +66,7 @@ mod shred;
 pub mod steps;
 mod store;
 mod thrift;
+mod unreadable;
 mod work;
 mod write;
 

@@ -307,3 +307,34 @@ fn cat_and_reconcile_read_compacted_rows_when_the_raw_files_are_gone() {
     assert_eq!((distinct(&raw), compacted.lines().count()), (distinct(&compacted), distinct(&compacted).len()));
     assert_eq!(before, reconciled());
 }
+
+#[test]
+fn regression_a_unit_that_fails_stops_no_other_and_a_dry_run_names_every_file_that_it_cannot_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (done, _, errors) = usagectl(&data, &["--pipeline", "orders", "invoke", "events/insert.json"]);
+    assert!(done, "{errors}");
+    // Two files of an earlier unit, of which nothing can be read.
+    let earlier = data.join("s3/archive/data-pipeline/avro/order/partition_date=2020-01-01");
+    std::fs::create_dir_all(&earlier).unwrap();
+    let keys = ["0", "1"].map(|number| format!("2020-01-01T08-{number}.avro"));
+    keys.iter().for_each(|key| std::fs::write(earlier.join(key), b"damaged").unwrap());
+    let compact = |more: &[&str]| {
+        let command = ["--pipeline", "orders", "compact", "--local", "--now", "--type", "order"];
+        let (done, table, errors) = usagectl(&data, &[&command, more].concat());
+        assert!(!done, "{table}{errors}");
+        (table, errors)
+    };
+    let named = |errors: &str| keys.iter().filter(|key| errors.contains(key.as_str())).count();
+    let (dry, errors) = compact(&["--dry-run"]);
+    assert!(dry.contains("order") && named(&errors) == 2, "{dry}{errors}");
+    assert!(errors.contains("error: order 2020-01-01 2020-01-01T08: read s3://archive/"), "{errors}");
+    let (json, _) = compact(&["--dry-run", "--json"]);
+    let json: Value = serde_json::from_str(json.trim()).unwrap();
+    assert_eq!((json["parquet_files"].as_u64(), json["failed"].as_array().map(Vec::len)), (Some(1), Some(2)), "{json}");
+    assert_eq!(json["failed"][0]["unit"], json!("order 2020-01-01 2020-01-01T08"));
+    let (_, errors) = compact(&[]);
+    assert_eq!(named(&errors), 1, "{errors}");
+    let compacted = std::fs::read_dir(data.join("s3/archive/data-pipeline/parquet/order")).unwrap().count();
+    assert_eq!(compacted, 1, "the unit behind it");
+}

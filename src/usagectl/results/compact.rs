@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::Args;
+use serde::Serialize;
 use serde_json::json;
+use usage_aggregator::archive::RecordSchema;
 use usage_aggregator::config::ArchivePlace;
+use usage_aggregator::error::Error;
 use usage_aggregator::pipeline::Pipeline;
 use usage_aggregator::time::END_SECOND;
-use usage_compact::{Archive, Compacted, Compactor, Effect, RawUnit, RecordType, Timing, raw_units};
+use usage_compact::{Archive, Compacted, Compactor, Effect, RawUnit, RecordType, Timing, UnitKey, raw_units};
 
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::numbers::whole;
@@ -51,11 +54,17 @@ of them can run at the same time, and each can be stopped at any time.
 
 A unit, usually an hour, is compacted when it has ended and no file of it has arrived for 10
 minutes, or 3 hours after its end. Its Parquet file takes effect half an hour later, and its Avro
-files are deleted a day after that. Rows that arrive later become one more Parquet file.
+files are deleted a day after that. Rows that arrive later become one more Parquet file. If a unit
+fails, the others are still compacted; with --dry-run, every file that can't be read is listed.
 
 Needs s3:ListBucket, s3:GetObject, s3:PutObject, and s3:DeleteObject on the archive; with --stack,
 also cloudformation:DescribeStacks and lambda:GetFunctionConfiguration, and kms:Decrypt on the
-function's key if it has one.";
+function's key if it has one.
+
+Exit codes:
+  0  Nothing failed
+  1  A unit failed
+  2  The command line or the pipeline is invalid";
 
 impl Compact {
     /// Compacts the units that are due, and prints a table.
@@ -67,24 +76,37 @@ impl Compact {
         };
         let compactor = self.compactor(deployment.clients().s3, place)?;
         let types = self.record_types(&config.pipeline)?;
-        let mut work: Vec<(&str, &RecordType<'_>, RawUnit)> = Vec::new();
-        for (name, record_type) in &types {
-            let units = raw_units(&compactor.archive, name, self.date.as_deref()).await?;
-            work.extend(units.into_iter().map(|unit| (*name, record_type, unit)));
+        let mut work: Vec<(&Type<'_>, RawUnit)> = Vec::new();
+        for of in &types {
+            let units = raw_units(&compactor.archive, of.name, self.date.as_deref()).await?;
+            work.extend(units.into_iter().map(|unit| (of, unit)));
         }
-        let files: u64 = work.iter().map(|(.., unit)| unit.files).sum();
+        let files: u64 = work.iter().map(|(_, unit)| unit.files).sum();
         let progress = console::progress(usize::try_from(files).unwrap_or(usize::MAX));
-        let mut totals: BTreeMap<&str, Totals> = types.iter().map(|(name, _)| (*name, Totals::default())).collect();
-        for (name, record_type, unit) in work {
+        let mut totals: BTreeMap<&str, Totals> = types.iter().map(|of| (of.name, Totals::default())).collect();
+        for (of, unit) in work {
             progress.set_message(unit.key.to_string());
-            let compacted = compactor.compact(record_type, &unit.key, &|| progress.inc(1)).await?;
-            if let Some(totals) = totals.get_mut(name) {
-                totals.add(&compacted);
+            let compacted = compactor.compact(&of.compacted, &unit.key, &|| progress.inc(1)).await;
+            let Some(totals) = totals.get_mut(of.name) else { continue };
+            match compacted {
+                Ok(compacted) => totals.add(&compacted),
+                // The other units don't depend on it.
+                Err(error) => totals.failed.extend(self.failures(&compactor, of, &unit.key, &error).await),
             }
         }
         progress.finish_and_clear();
         self.print(&totals, options)?;
-        Ok(Done::Well)
+        Ok(if totals.values().all(|totals| totals.failed.is_empty()) { Done::Well } else { Done::WithFailures })
+    }
+
+    /// What failed in a unit. Compaction ends at the first file that it can't read; a dry run names all of them.
+    async fn failures(&self, compactor: &Compactor, of: &Type<'_>, unit: &UnitKey, error: &Error) -> Vec<Failure> {
+        let unreadable = match self.dry_run {
+            true => compactor.unreadable(of.schema, unit).await.unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let errors = if unreadable.is_empty() { vec![error.to_string()] } else { unreadable };
+        errors.into_iter().map(|error| Failure { unit: unit.to_string(), error }).collect()
     }
 
     fn compactor(&self, client: aws_sdk_s3::Client, place: &ArchivePlace) -> anyhow::Result<Compactor> {
@@ -100,7 +122,7 @@ impl Compact {
         })
     }
 
-    fn record_types<'p>(&self, pipeline: &'p Pipeline) -> Result<Vec<(&'p str, RecordType<'p>)>, UsageError> {
+    fn record_types<'p>(&self, pipeline: &'p Pipeline) -> Result<Vec<Type<'p>>, UsageError> {
         let mut types = Vec::new();
         let mut mistakes = Vec::new();
         for (name, schema) in pipeline.schemas() {
@@ -108,7 +130,7 @@ impl Compact {
                 continue;
             }
             match RecordType::new(schema) {
-                Ok(record_type) => types.push((name, record_type)),
+                Ok(compacted) => types.push(Type { name, schema, compacted }),
                 Err(of_type) => mistakes.extend(of_type.into_iter().map(|mistake| format!("{name}: {mistake}"))),
             }
         }
@@ -154,11 +176,28 @@ impl Compact {
             let files = console::counted(usize::try_from(deleted).unwrap_or(usize::MAX), "Avro file");
             console::note(&format!("{files} {verb}: their rows have been in Parquet files for a day"));
         }
+        for Failure { unit, error } in totals.values().flat_map(|totals| &totals.failed) {
+            console::note(&format!("error: {unit}: {error}"));
+        }
         if self.dry_run {
             console::note("dry run: nothing was written or deleted");
         }
         Ok(())
     }
+}
+
+/// A record type to compact.
+struct Type<'p> {
+    name: &'p str,
+    schema: &'p RecordSchema,
+    compacted: RecordType<'p>,
+}
+
+/// What failed in a unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Failure {
+    unit: String,
+    error: String,
 }
 
 /// What compaction did to one record type.
@@ -172,6 +211,7 @@ struct Totals {
     bytes: u64,
     deleted: u64,
     waiting: u64,
+    failed: Vec<Failure>,
 }
 
 impl Totals {
@@ -194,6 +234,7 @@ impl Totals {
             "avro_files": self.raw_files, "avro_bytes": self.raw_bytes, "rows": self.raw_rows, "distinct_rows": self.rows,
             "parquet_files": self.files, "parquet_bytes": self.bytes,
             "deleted_avro_files": self.deleted, "waiting_avro_files": self.waiting,
+            "failed": self.failed,
         })
         .to_string()
     }
