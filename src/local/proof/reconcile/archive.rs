@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectError;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
@@ -90,6 +91,13 @@ fn plain_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// The files of the archive: raw ones, which compaction deletes, or compacted ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Raw,
+    Compacted,
+}
+
 /// Passes every row of the archive to `each`, with its record type, of the dates that `is_needed` selects. Rows that were written with
 /// another schema than that of their type in `schemas` are resolved to it. Returns the number of files.
 async fn read(
@@ -102,16 +110,17 @@ async fn read(
 ) -> anyhow::Result<u64> {
     let (bucket, mut files) = (&place.bucket, 0);
     // Raw files first: rows that move in between are seen in both, and counted once.
-    for folder in ["avro", "parquet"] {
+    for (kind, folder) in [(Kind::Raw, "avro"), (Kind::Compacted, "parquet")] {
         let prefix = format!("{}/{folder}/", place.prefix);
         let mut pages = client.list_objects_v2().bucket(bucket).prefix(&prefix).into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.with_context(|| format!("list s3://{bucket}/{prefix} (s3:ListBucket)"))?;
             let keys = page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
             let keys = keys.filter(|key| date(key).is_none_or(&is_needed));
-            let gets = keys.map(|key| fetch(client, bucket, key));
+            let gets = keys.map(|key| fetch_listed(client, bucket, key, kind));
             let mut bodies = stream::iter(gets).buffered(FETCHED_FILES);
-            while let Some((key, body)) = bodies.try_next().await? {
+            while let Some(listed) = bodies.try_next().await? {
+                let Some((key, body)) = listed else { continue };
                 let record_type = key.strip_prefix(&prefix).and_then(|rest| rest.split('/').next()).unwrap_or_default();
                 // The file of another pipeline in the same bucket otherwise.
                 if let Some(schema) = schemas.get(record_type) {
@@ -124,6 +133,25 @@ async fn read(
         }
     }
     Ok(files)
+}
+
+/// Downloads a file that was listed, unless compaction has deleted it since: the rows of a raw file that is gone are in Parquet files,
+/// which are listed later.
+async fn fetch_listed(
+    client: &Client,
+    bucket: &str,
+    key: String,
+    kind: Kind,
+) -> anyhow::Result<Option<(String, Vec<u8>)>> {
+    match fetch(client, bucket, key).await {
+        Err(error) if kind == Kind::Raw && is_gone(&error) => Ok(None),
+        fetched => fetched.map(Some),
+    }
+}
+
+fn is_gone(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<SdkError<GetObjectError>>().and_then(SdkError::as_service_error);
+    error.is_some_and(GetObjectError::is_no_such_key)
 }
 
 /// The date in a key: `…/partition_date=2026-11-21/…`.

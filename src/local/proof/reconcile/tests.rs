@@ -11,6 +11,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::primitives::ByteStream;
 
 use super::*;
+use crate::emulators::in_process::{self, Objects};
+use crate::emulators::{Fault, FaultPlan, FaultyHttp};
 use crate::proof::load::ProfileName;
 use fixture::{FAILURES, Fixture, archive_of};
 use usage_aggregator::pipeline::{Aggregate, MeasureKind, Quantile, shipped};
@@ -38,7 +40,10 @@ async fn put(fixture: &Fixture, item: Item) {
 }
 
 async fn files(fixture: &Fixture, record_type: &str) -> Vec<String> {
-    let prefix = format!("data-pipeline/avro/{record_type}/");
+    keys(fixture, &format!("data-pipeline/avro/{record_type}/")).await
+}
+
+async fn keys(fixture: &Fixture, prefix: &str) -> Vec<String> {
     let listing = fixture.clients.s3.list_objects_v2().bucket("archive").prefix(prefix).send().await.unwrap();
     listing.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
 }
@@ -224,6 +229,49 @@ async fn a_missing_file_is_a_difference_and_a_repeated_one_is_not() {
     assert_eq!(missing.difference_count, archived.records - archived.agreeing_records);
     let is_line = |difference: &Difference| matches!(difference, Difference::Rows { record_type, found: 0, expected: 1, .. } if record_type == "order_line");
     assert!(!missing.agrees() && missing.differences.iter().all(is_line), "{:#?}", missing.differences);
+}
+
+/// The archive of a fixture in this process, and a client for it. When the first file whose key has this text is read, all such files
+/// are deleted, as compaction may do after they were listed.
+async fn vanishing(fixture: &Fixture, text: &'static str) -> aws_sdk_s3::Client {
+    let objects = Objects::default();
+    objects.create_bucket("archive");
+    for kind in ["avro", "parquet"] {
+        for record_type in ["order", "order_line", "customer"] {
+            for key in keys(fixture, &format!("data-pipeline/{kind}/{record_type}/")).await {
+                let get = fixture.clients.s3.get_object().bucket("archive").key(&key).send().await.unwrap();
+                objects.put_object("archive", &key, &get.body.collect().await.unwrap().into_bytes());
+            }
+        }
+    }
+    let shared = objects.clone();
+    let vanish = FaultPlan::new(move |call| {
+        if call.path.contains(text) {
+            let left = shared.bucket("archive");
+            shared.create_bucket("archive");
+            for (key, body) in left.iter().filter(|(key, _)| !key.contains(text)) {
+                shared.put_object("archive", key, body);
+            }
+        }
+        Fault::None
+    });
+    let http = in_process::client(dynoxide::Database::memory().unwrap(), objects);
+    in_process::clients(FaultyHttp::new(http, vanish).client()).s3
+}
+
+#[tokio::test]
+async fn regression_raw_files_that_compaction_deletes_after_they_were_listed_are_read_as_parquet() {
+    let fixture = delivered(60, 0).await;
+    fixture.compact().await;
+    for (vanishes, is_read) in [("/avro/", true), ("/parquet/", false)] {
+        let clients = Clients { s3: vanishing(&fixture, vanishes).await, ..fixture.clients.clone() };
+        let site = Site { clients: &clients, ..fixture.site() };
+        let report = reconcile(&site, &Truth::Archive, None, &|| {}).await;
+        assert_eq!(report.as_ref().is_ok_and(Report::agrees), is_read, "{report:?}");
+        if let Err(error) = report {
+            assert!(format!("{error:#}").starts_with("get s3://archive/data-pipeline/parquet/"), "{error:#}");
+        }
+    }
 }
 
 #[tokio::test]
