@@ -24,7 +24,7 @@ pub use page::{Column, Page, PageContent, PageGroup, PageKind, pages};
 pub(crate) use table::page_name;
 pub use table::{
     ALERTS, AlertItem, Audit, CUT, CUTS, DEFINITIONS, LedgerTable, MAX_BUCKETS, PAGES, PageRef, ReadPage, Registered,
-    STATES, StateItem, Swap,
+    SHOWN, STATES, StateItem, Swap,
 };
 pub use window_key::{Level, WindowKey, is_expiring};
 pub use wire::{Damaged, Reader, Writer};

@@ -25,7 +25,7 @@ use crate::usage::Segment;
 use crate::window::{Window, Zone};
 pub use alerts::AlertItem;
 use attempts::{never_poison, no_retries, retried};
-pub use cuts::{CUT, CUTS};
+pub use cuts::{CUT, CUTS, SHOWN};
 pub use definition::DEFINITIONS;
 pub use register::{Audit, Registered};
 pub use swap::Swap;

@@ -8,6 +8,9 @@ use crate::time::Timestamp;
 
 /// The prefix of the keys of cuts, before the name of the pipeline. The sort key is the ARN of the table.
 pub const CUTS: &str = "b#";
+/// The prefix of the keys of the times at which the archive shows tables whose items were only archived, before the name of the
+/// pipeline. The sort key and the attribute are those of a cut.
+pub const SHOWN: &str = "e#";
 /// The attribute with the time of the cut.
 pub const CUT: &str = "cut";
 

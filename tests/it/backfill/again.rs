@@ -1,5 +1,7 @@
 //! A backfill that is run again: for another ledger, for a later COUNT_FROM, and while another one runs.
 
+use std::collections::BTreeSet;
+
 use laptop::emulators::{TableSpec, ensure_tables};
 use serde_json::{Value, json};
 
@@ -7,7 +9,7 @@ use super::export::{full, picture};
 use super::report;
 use super::table::Table;
 use crate::fixture::Run;
-use crate::world::page_keys;
+use crate::world::{page_keys, text};
 
 /// Creates a table for a ledger.
 async fn create(table: &Table, name: &str) {
@@ -100,4 +102,48 @@ async fn a_second_command_is_refused_while_the_first_one_runs() {
     assert!(refused.code == Some(1) && refused.stdout.contains("another usagectl backfill uses "), "{refused:?}");
     drop(lock);
     assert_eq!(durable(&run(&table, &["--scan"], &[]).await), json!(3));
+}
+
+/// Scans from two data folders, and an export between them, write only rows. The rows of the first must be there once.
+async fn only_one_picture_has_rows(table: &Table, claim: &str) {
+    let rows = ["--archive-only", "--scan"];
+    let first = durable(&run(table, &rows, &[]).await);
+    assert_eq!(first, json!(9));
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let export = full(table, "01-full", &picture(table).await);
+    for picture in [&["--scan"], &[export.to_str().unwrap()]] {
+        let again = run(table, &[&rows[..1], picture, &["--data", "elsewhere"]].concat(), &[]).await;
+        assert!(again.code == Some(2) && again.stderr.contains("every item would have a second row"), "{again:?}");
+        assert!(again.stderr.contains(" as it was at 20"), "{again:?}");
+    }
+    assert_eq!(durable(&run(table, &rows, &[]).await), json!(0), "the first one is finished");
+    let objects = table.world.objects().await;
+    let of_rows = objects.iter().filter(|(key, _)| key.contains("/avro/"));
+    let rows: Vec<String> =
+        of_rows.flat_map(|(_, body)| crate::world::rows(body)).map(|row| text(&row, "record_id")).collect();
+    let ids: BTreeSet<&String> = rows.iter().collect();
+    assert_eq!((rows.len(), ids.len()), (9, 9));
+    assert_eq!(objects.keys().filter(|key| key.contains("/backfill/")).count(), usize::from(claim == "object"));
+    let ledger = table.world.items("ledger").await;
+    assert_eq!((ledger.len(), page_keys(&ledger).len()), (usize::from(claim == "item"), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn regression_rows_of_another_picture_are_refused() {
+    let table = Table::new("bf-pictures", 9).await;
+    only_one_picture_has_rows(&table, "item").await;
+    // A complete backfill has a claim of its own.
+    table.attach_stream().await;
+    assert_eq!(durable(&run(&table, &["--scan", "--data", "complete"], &[]).await), json!(9));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn regression_rows_of_another_picture_are_refused_without_a_ledger() {
+    let table = Table::new("bf-no-ledger", 9).await;
+    let file = table.pipeline().join("pipeline.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (archived, counted) = (text.find("[[record]]").unwrap(), text.find("entity = ").unwrap());
+    let archive = text.find("[record.archive]").unwrap();
+    std::fs::write(&file, [&text[archived..counted], &text[archive..]].concat()).unwrap();
+    only_one_picture_has_rows(&table, "object").await;
 }

@@ -2,8 +2,8 @@
 //! deployed function with batches, or on this machine the function's handler in this process.
 //!
 //! `item`, `cut`, `coverage`, `record` and `changes` decide which records to make, without I/O except for the last one's file;
-//! `export`, `scan`, `lines`, `table` and `stream` read; `folder` keeps the progress, and `claim` the cut; `preview` plans, `send`
-//! invokes, `session` is one run, and `report` prints it.
+//! `export`, `scan`, `lines`, `table` and `stream` read; `folder` keeps the progress, and `claim` the time of the
+//! records; `preview` plans, `send` invokes, `session` is one run, and `report` prints it.
 
 mod changes;
 mod claim;
@@ -92,12 +92,14 @@ before, from the stream, so that nothing counts twice and nothing is missing.
 
 It is safe to stop this at any point and to run it again: the same items make the same records, and
 finished files are skipped. Rejected items are listed, and sent again by the next run. If the ledger
-is another table now, for example after a restore, everything is sent again.
+is another table now, for example after a restore, everything is sent again. With --archive-only,
+rows have the time of the export or scan; another one of the same table is refused.
 
 Needs dynamodb:DescribeTable, DescribeStream, GetShardIterator and GetRecords of the source,
 dynamodb:Scan for --scan, s3:GetObject for an export in S3, lambda:InvokeFunction and
 GetFunctionConfiguration, kms:Decrypt on the function's key if it has one, and
-dynamodb:DescribeTable and PutItem on the ledger.
+dynamodb:DescribeTable and PutItem on the ledger; without a ledger, --archive-only needs
+s3:PutObject and s3:GetObject on the archive.
 
 Exit codes:
   0  Every item is durable

@@ -17,7 +17,7 @@ use usage_aggregator::usage::Segment;
 
 use super::Backfill;
 use super::changes::Replaced;
-use super::claim::claim;
+use super::claim::Claim;
 use super::coverage::Coverage;
 use super::cut::Changes;
 use super::export::Exports;
@@ -76,7 +76,8 @@ impl Session<'_> {
             }
         }
         let created_at = match self.command.archive_only {
-            true => shown.1,
+            // Records have whole seconds, and so has what is claimed.
+            true => Timestamp::from_seconds(shown.1.seconds()).unwrap_or(shown.1),
             false => self.read_stream(shown, &mut replaced).await?,
         };
         replaced.write(&path)?;
@@ -223,14 +224,18 @@ impl Session<'_> {
         Ok(has_baseline && !self.command.archive_only)
     }
 
-    /// Claims the cut in the ledger.
-    async fn claim(&self, cut: Timestamp) -> anyhow::Result<()> {
+    /// Claims the cut, or the time of rows that open nothing.
+    async fn claim(&self, time: Timestamp) -> anyhow::Result<()> {
         let config = self.variables.clone().with_metrics_sink("none").config()?;
-        let Some(tables) = config.tables.as_ref().filter(|_| self.opens().is_ok_and(|opens| opens)) else {
-            return Ok(());
-        };
-        let client = self.deployment.clients().dynamodb;
-        claim(&client, &tables.ledger, &config.pipeline.name, &self.table.arn, cut).await
+        let clients = self.deployment.clients();
+        let claim = Claim { clients: &clients, config: &config, table_arn: &self.table.arn, time };
+        if self.command.archive_only {
+            return claim.rows().await;
+        }
+        match config.tables.as_ref().filter(|_| self.opens().is_ok_and(|opens| opens)) {
+            Some(tables) => claim.cut(&tables.ledger).await,
+            None => Ok(()),
+        }
     }
 
     /// Where the items are sent: the archive and the ledger, which can be another table of the same name.
