@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
 /// One client for each service.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// DynamoDB, for the usage and claims tables.
+    /// DynamoDB, for the usage table and the ledger.
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// S3, for the archive.
     pub s3: aws_sdk_s3::Client,

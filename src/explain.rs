@@ -16,7 +16,7 @@ use crate::usage::{Addition, Aggregate, Cell, Effect, Group, totals};
 
 impl Plan {
     /// Describes everything this plan will do: records, counters by group and window, files as they would be sealed
-    /// under `prefix` with `codec`, and the rejection. Record ids are shortened to the half that claims store.
+    /// under `prefix` with `codec`, and the rejection. Record IDs are shortened to their first half.
     ///
     /// # Errors
     /// If a file can't be compressed.

@@ -185,7 +185,7 @@ impl<I> ImageOf<I> {
 pub struct RecordId(pub [u8; 16]);
 
 impl RecordId {
-    /// The first eight bytes, which claims store: enough to distinguish the records of one entity and minute.
+    /// The first eight bytes, as explanations and lists show them: enough to distinguish the records of one entity and minute.
     pub fn short(self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
         u64::from_be_bytes([a, b, c, d, e, f, g, h])

@@ -1,4 +1,4 @@
-//! Groups: the records of one entity and resource in one minute, which are claimed and counted together.
+//! Groups: the records of one entity and resource in one minute, which are counted together.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::record::RecordId;
 use crate::time::Timestamp;
 use crate::window::Span;
 
-/// The minute that a claim covers, by the creation time of the records; in minutes since the epoch.
+/// A minute of the ledger, by the creation time of the records; in minutes since the epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Segment(i64);
 
@@ -43,15 +43,14 @@ impl Segment {
         Some(Segment::containing(at)).filter(|segment| segment.text() == text)
     }
 
-    /// The minute as it appears in the keys of claims: `2026-11-21T03:05`.
+    /// The minute as it appears in the ledger's keys: `2026-11-21T03:05`.
     pub fn text(self) -> String {
         let full = jiff::Timestamp::from_second(self.start()).unwrap_or_default().to_string();
         full.get(.."2026-11-21T03:05".len()).unwrap_or(&full).to_owned()
     }
 }
 
-/// Everything that a batch adds to one entity and resource in one minute. A group is never spread over several
-/// transactions, unless DynamoDB refuses it and the record that causes this must be found.
+/// Everything that a batch adds to one entity and resource in one minute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// The entity and resource.

@@ -229,6 +229,61 @@ fn a_zombie_beside_its_redelivery_and_a_new_page() {
 }
 
 #[test]
+fn three_folds_of_three_pages_in_two_minutes() {
+    let prepare = async |place: &mut Place| {
+        let first = place.append(&[(1, "a", 0, 100), (2, "a", 0, 5)], 1).await;
+        let second = place.append(&[(2, "a", 0, 5), (3, "b", 0, 7)], 1).await;
+        let third = place.append(&[(4, "a", 1, 9)], 1).await;
+        vec![Task::Fold(first), Task::Fold(second), Task::Fold(third)]
+    };
+    assert!(enumerate("three pages", changes(), prepare, &[("a", (3, 114)), ("b", (1, 7))]) >= 40);
+}
+
+#[test]
+fn a_fold_and_two_writers() {
+    let prepare = async |place: &mut Place| {
+        let first = place.append(&[(1, "a", 0, 100), (2, "a", 0, 5)], 1).await;
+        let again = vec![(2, "a", 0, 5), (3, "b", 0, 7)];
+        vec![Task::Fold(first), Task::Append(again), Task::Append(vec![(4, "a", 1, 9)])]
+    };
+    assert!(enumerate("fold and two writers", changes(), prepare, &[("a", (3, 114)), ("b", (1, 7))]) >= 40);
+}
+
+/// Folds these notices, and dies after so many requests.
+async fn die_after(place: &Place, requests: usize, notices: Vec<Notice>) {
+    let gate = Gate::new();
+    let task = act(place.gated(&gate), Arc::clone(&place.pipeline), place.database.clone(), Task::FoldOnce(notices));
+    let fold = Actor::new(gate, Box::pin(task));
+    for _ in 0..requests {
+        assert!(fold.waits().await);
+        fold.proceed();
+    }
+    assert!(fold.waits().await, "it has ended after {requests} requests");
+    fold.crash().await;
+}
+
+/// The requests of a fold of one page whose record was in another group.
+const REQUESTS: usize = 8;
+
+#[test]
+fn a_fold_of_a_moved_record_that_died_is_delivered_again_beside_another() {
+    let mut schedules = 0;
+    for requests in 0..REQUESTS {
+        let prepare = async |place: &mut Place| {
+            let first = place.append(&[(1, "a", 0, 100), (2, "a", 0, 5)], 1).await;
+            place.fold(&first).await;
+            let moved = place.append(&[(1, "b", 0, 200)], 2).await;
+            let more = place.append(&[(2, "a", 0, 5), (3, "a", 0, 7)], 1).await;
+            die_after(place, requests, moved.clone()).await;
+            vec![Task::Fold(moved), Task::Fold(more)]
+        };
+        let name = format!("moved, died after {requests} requests");
+        schedules += enumerate(&name, changes(), prepare, &[("a", (2, 12)), ("b", (1, 200))]);
+    }
+    assert!(schedules >= 300);
+}
+
+#[test]
 fn folds_while_a_state_is_split() {
     let prepare = async |place: &mut Place| {
         let first = place.append(&[(1, "a", 0, 100), (2, "b", 0, 1), (3, "c", 0, 2)], 1).await;

@@ -205,4 +205,5 @@ def write(path, text):
         file.write(text)
 
 
-main()
+if __name__ == "__main__":
+    main()

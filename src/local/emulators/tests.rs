@@ -6,7 +6,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use super::*;
 
 const TABLE: TableSpec<'_> = TableSpec {
-    name: "claims",
+    name: "ledger",
     partition_key: "pk",
     sort_key: Some("sk"),
     ttl_attribute: Some("expires_at"),
@@ -21,10 +21,10 @@ async fn tables_and_buckets_are_created_once() {
         ensure_tables(&client, &[TABLE]).await.unwrap();
         ensure_bucket(&services.s3_client(&sdk_config(None)), "archive").await.unwrap();
     }
-    let table = client.describe_table().table_name("claims").send().await.unwrap().table.unwrap();
+    let table = client.describe_table().table_name("ledger").send().await.unwrap().table.unwrap();
     assert_eq!(table.key_schema().len(), 2);
     assert!(table.stream_specification().unwrap().stream_enabled());
-    let ttl = client.describe_time_to_live().table_name("claims").send().await.unwrap();
+    let ttl = client.describe_time_to_live().table_name("ledger").send().await.unwrap();
     assert_eq!(ttl.time_to_live_description().unwrap().attribute_name(), Some("expires_at"));
 }
 
@@ -36,11 +36,11 @@ async fn a_table_without_an_attribute_for_time_to_live_keeps_its_items() {
     let source = [TableSpec { ttl_attribute: None, ..TABLE }];
     ensure_tables(&client, &source).await.unwrap();
     let text = |text: &str| AttributeValue::S(text.to_owned());
-    let put = client.put_item().table_name("claims").item("pk", text("a")).item("sk", text("b"));
+    let put = client.put_item().table_name("ledger").item("pk", text("a")).item("sk", text("b"));
     put.item("expires_at", AttributeValue::N("3600".to_owned())).send().await.unwrap();
     ensure_tables(&client, &source).await.unwrap();
     let status = async || {
-        let ttl = client.describe_time_to_live().table_name("claims").send().await.unwrap();
+        let ttl = client.describe_time_to_live().table_name("ledger").send().await.unwrap();
         ttl.time_to_live_description.unwrap().time_to_live_status.unwrap()
     };
     assert_eq!(status().await, TimeToLiveStatus::Disabled);
@@ -61,13 +61,13 @@ async fn data_in_a_folder_survives_the_services() {
         ensure_bucket(&objects, "archive").await.unwrap();
         let key = |text: &str| AttributeValue::S(text.into());
         if round == 0 {
-            let put = client.put_item().table_name("claims").item("pk", key("a")).item("sk", key("b"));
+            let put = client.put_item().table_name("ledger").item("pk", key("a")).item("sk", key("b"));
             put.send().await.unwrap();
             objects.put_object().bucket("archive").key("a").body(ByteStream::from_static(b"x")).send().await.unwrap();
             let streams = services.kinesis_client(&sdk_config(None));
             streams.create_stream().stream_name("clicks").shard_count(1).send().await.unwrap();
         } else {
-            let get = client.get_item().table_name("claims").key("pk", key("a")).key("sk", key("b"));
+            let get = client.get_item().table_name("ledger").key("pk", key("a")).key("sk", key("b"));
             assert!(get.send().await.unwrap().item.is_some());
             objects.get_object().bucket("archive").key("a").send().await.unwrap();
             assert_eq!(services.streams().names(), ["clicks"]);

@@ -14,7 +14,7 @@ use crate::shell::pipeline_choice::Variables;
 
 /// The tables of a pipeline, and the layout of its snapshots.
 pub struct Counting {
-    /// The usage table and the claims table.
+    /// The usage table and the ledger.
     pub tables: Tables,
     /// The layout of the snapshots.
     pub snapshot: Snapshot,

@@ -1,4 +1,4 @@
-//! The behavior that the counters' transaction relies on, in the embedded DynamoDB. It is not measured against AWS.
+//! Transactions, sums, and batches of the embedded DynamoDB, for applications on a laptop. Not compared with AWS.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
@@ -34,14 +34,15 @@ fn put(put: aws_sdk_dynamodb::types::builders::PutBuilder) -> TransactWriteItem 
     TransactWriteItem::builder().put(put.table_name("usage").build().unwrap()).build()
 }
 
-/// Writes the claim item `key` with `version`, if it had the version `read`.
-fn claim(key: &str, read: Option<u32>, version: u32) -> TransactWriteItem {
-    let claim = Put::builder().item("pk", string(key)).item("version", number(version.to_string()));
-    let claim = claim.return_values_on_condition_check_failure(OnFailure::AllOld);
+/// Writes the item `key` with `version`, if it had the version `read`.
+fn versioned(key: &str, read: Option<u32>, version: u32) -> TransactWriteItem {
+    let put_item = Put::builder().item("pk", string(key)).item("version", number(version.to_string()));
+    let put_item = put_item.return_values_on_condition_check_failure(OnFailure::AllOld);
     put(match read {
-        None => claim.condition_expression("attribute_not_exists(pk)"),
+        None => put_item.condition_expression("attribute_not_exists(pk)"),
         Some(read) => {
-            claim.condition_expression("version = :read").expression_attribute_values(":read", number(read.to_string()))
+            let at = number(read.to_string());
+            put_item.condition_expression("version = :read").expression_attribute_values(":read", at)
         }
     })
 }
@@ -73,12 +74,12 @@ fn reasons(error: Error) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_claim_and_its_sum_land_together_or_not_at_all() {
+async fn a_condition_and_a_sum_take_effect_together_or_not_at_all() {
     let (_services, client) = start().await;
-    transact(&client, [claim("claim", None, 1), add("sum", "1")]).await.unwrap();
-    transact(&client, [claim("claim", Some(1), 2), add("sum", "1")]).await.unwrap();
+    transact(&client, [versioned("item", None, 1), add("sum", "1")]).await.unwrap();
+    transact(&client, [versioned("item", Some(1), 2), add("sum", "1")]).await.unwrap();
     for stale in [None, Some(1)] {
-        let error = transact(&client, [add("sum", "1"), claim("claim", stale, 2)]).await.unwrap_err();
+        let error = transact(&client, [add("sum", "1"), versioned("item", stale, 2)]).await.unwrap_err();
         let Error::TransactionCanceledException(cancelled) = &error else { panic!("{error:?}") };
         let current = cancelled.cancellation_reasons()[1].item().unwrap();
         assert_eq!(current["version"], number("2"));
@@ -88,11 +89,11 @@ async fn a_claim_and_its_sum_land_together_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn one_of_many_concurrent_claims_wins() {
+async fn one_of_many_concurrent_transactions_wins() {
     let (_services, client) = start().await;
     let writers = (0..30).map(|_| {
         let client = client.clone();
-        tokio::spawn(async move { transact(&client, [claim("claim", None, 1), add("sum", "1")]).await })
+        tokio::spawn(async move { transact(&client, [versioned("item", None, 1), add("sum", "1")]).await })
     });
     let results = futures::future::join_all(writers).await;
     assert_eq!(results.into_iter().filter(|result| result.as_ref().unwrap().is_ok()).count(), 1);

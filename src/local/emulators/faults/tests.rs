@@ -85,7 +85,7 @@ async fn a_lost_response_is_an_error_with_the_effect() {
     assert_eq!(bench.amount().await, 1);
 }
 
-/// The double count that claims prevent.
+/// Why the function doesn't count with ADD.
 #[tokio::test]
 async fn the_sdks_own_retry_of_a_lost_response_adds_twice_and_shows_no_error() {
     let bench = Bench::start(local_retries()).await;

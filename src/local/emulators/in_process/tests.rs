@@ -46,8 +46,8 @@ fn number(digits: &str) -> AttributeValue {
     AttributeValue::N(digits.to_owned())
 }
 
-/// A claim that must be new, in the table `table`.
-fn claim(table: &str, key: &str) -> TransactWriteItem {
+/// An item that must be new, in the table `table`.
+fn new_item(table: &str, key: &str) -> TransactWriteItem {
     let put = Put::builder()
         .table_name(table)
         .item("pk", string(key))
@@ -107,16 +107,16 @@ async fn transactions_and_reads_have_the_same_answers_as_over_http() {
     let (_services, both) = both().await;
     let answers = async |clients: &Clients| {
         vec![
-            transact(clients, None, vec![claim("counters", "a"), add("b", "amount", number("0.1"))]).await,
+            transact(clients, None, vec![new_item("counters", "a"), add("b", "amount", number("0.1"))]).await,
             // The condition fails, and with it the addition.
-            transact(clients, None, vec![claim("counters", "a"), add("b", "amount", number("7"))]).await,
+            transact(clients, None, vec![new_item("counters", "a"), add("b", "amount", number("7"))]).await,
             // The SDK's retry of a transaction that was applied, recognized by its token.
             transact(clients, Some("token"), vec![add("b", "amount", number("1"))]).await,
             transact(clients, Some("token"), vec![add("b", "amount", number("1"))]).await,
             transact(clients, Some("token"), vec![add("b", "amount", number("2"))]).await,
             transact(clients, None, vec![add("b", "pk", number("1"))]).await,
-            transact(clients, None, vec![claim("counters", "c"), add("a", "ids", number("1"))]).await,
-            transact(clients, None, vec![claim("missing", "a")]).await,
+            transact(clients, None, vec![new_item("counters", "c"), add("a", "ids", number("1"))]).await,
+            transact(clients, None, vec![new_item("missing", "a")]).await,
             read(clients, "counters").await,
             read(clients, "missing").await,
         ]
