@@ -68,6 +68,12 @@ pub enum Depth {
     Minute,
     /// Compares the snapshots of all windows that the minute is in, too.
     Windows,
+    /// Compares those of the windows that end with the minute, or that would if no minute came after the last one: each window
+    /// once in the sweeps of a range.
+    Ending {
+        /// The last minute of the range.
+        last: Segment,
+    },
 }
 
 impl Folder {
@@ -116,7 +122,7 @@ impl Folder {
         let groups = origins.remove(&own).unwrap_or_default();
         let mut outdated = Outdated::default();
         for window in windows_above(snapshot, own) {
-            let is_whole = depth == Depth::Windows || compared_with(window, own).end() == own.end();
+            let is_whole = is_whole(window, own, depth);
             if is_whole || !groups.is_empty() {
                 // A state outlives what it was summed up from.
                 let leaves = match is_old {
@@ -192,7 +198,7 @@ impl Fold<'_> {
         };
         let mut found = match depth {
             Depth::Minute => origins(minute, keys(&self.stored(minute).await?)),
-            Depth::Differences | Depth::Windows => origins(minute, []),
+            Depth::Differences | Depth::Windows | Depth::Ending { .. } => origins(minute, []),
         };
         let hour = minute.within(Level::Hour);
         if self.ledger.late_days > 0 && hour.end() == minute.end() {
@@ -265,6 +271,15 @@ fn compared_with(window: WindowKey, minute: WindowKey) -> WindowKey {
     match window.level {
         Level::Week | Level::Month | Level::Total => minute.within(Level::Day),
         Level::Minute | Level::Piece | Level::Hour | Level::Day => window,
+    }
+}
+
+/// Whether a sweep of a minute compares all snapshots of a window that it is in.
+fn is_whole(window: WindowKey, minute: WindowKey, depth: Depth) -> bool {
+    match depth {
+        Depth::Windows => true,
+        Depth::Ending { last } => window.end().min(last.next().start()) == minute.end(),
+        Depth::Differences | Depth::Minute => compared_with(window, minute).end() == minute.end(),
     }
 }
 

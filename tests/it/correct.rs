@@ -162,6 +162,17 @@ fn what_could_not_be_exact_is_refused_with_what_to_do() {
     agrees(&fixture);
 }
 
+#[test]
+fn regression_no_amount_is_added_to_a_measure_that_is_not_a_sum() {
+    let fixture = Fixture::new();
+    let at = minute_of(recent());
+    for measure in ["latency_ms", "latency_ms_max"] {
+        let what = ["correct", "add", "--pipeline", "api-usage", "--entity", "acme", "--resource", "all", "--new"];
+        let amount = ["--measure", measure, "--amount", "5", "--at", &at];
+        refused(&fixture, &[&what[..], &amount, &SIGNED].concat(), "isn't a sum, so no amount can be added to it");
+    }
+}
+
 /// The records of the fixture's first minute, by amount.
 fn record(fixture: &Fixture, amount: &str) -> String {
     let services = Services::start(Some(&fixture.0.path().join(".usage"))).unwrap();

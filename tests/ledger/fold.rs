@@ -304,6 +304,24 @@ async fn a_lost_notice_is_healed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn regression_a_range_of_minutes_compares_each_window_once() {
+    let place = Place::new();
+    let names: Vec<String> = (0..20).map(|entity| format!("customer-{entity}")).collect();
+    let records: Vec<Counted<'_>> =
+        names.iter().zip(0..).map(|(name, number)| (number, name.as_str(), (number % 4) as i64, 5)).collect();
+    place.fold(&place.append(&records, 1).await).await;
+    place.http.set_plan(FaultPlan::none());
+    let reads = || place.http.calls().iter().filter(|(call, _)| call.operation == "GetItem").count();
+    assert_eq!(sweep(&place, Depth::Ending { last: minute_of(3) }).await, 0);
+    // 08:57 to 08:59 are in the hour before 09:00: 15 groups in it, 5 in that of 09:00, and 20 in the day and the month.
+    assert_eq!(reads(), 15 + 5 + 20 + 20);
+    for item in place.items("usage") {
+        place.delete("usage", item["pk"].as_s().unwrap(), item["sk"].as_s().unwrap());
+    }
+    assert_eq!(sweep(&place, Depth::Ending { last: minute_of(3) }).await, 60);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fold_that_died_after_the_minute_is_healed() {
     for (writes, depth) in (1..7).flat_map(|writes| [(writes, Depth::Minute), (writes, Depth::Windows)]) {
         let place = Place::new();

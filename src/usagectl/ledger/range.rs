@@ -44,6 +44,10 @@ impl Range {
             }
         };
         let (from, to) = (limited(&self.from)?, limited(self.to.as_deref().unwrap_or(&self.from))?);
+        if to.start() < from.start() {
+            let swapped = "TO is before FROM; specify the first window, and then the last one";
+            return Err(UsageError(swapped.to_owned()));
+        }
         let end = Segment::at(to.end());
         let mut minute = Segment::at(from.start());
         let mut minutes = Vec::new();
@@ -74,6 +78,12 @@ pub(crate) fn window(text: &str, zone: Zone) -> Result<WindowKey, UsageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn regression_a_range_that_ends_before_it_begins_is_refused() {
+        let range = Range { from: "2026-11-28T11".to_owned(), to: Some("2026-11-28T08".to_owned()) };
+        assert!(range.minutes(Zone::UTC).unwrap_err().0.contains("TO is before FROM"));
+    }
 
     #[test]
     fn a_range_has_every_minute_of_its_windows() {

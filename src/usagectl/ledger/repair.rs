@@ -1,14 +1,13 @@
 //! `usagectl ledger sweep` and `usagectl ledger rebuild`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
-use usage_aggregator::error::ErrorKind;
-use usage_aggregator::fold::{Depth, Folder, Mode, Swept};
-use usage_aggregator::pipeline::Snapshot;
+use usage_aggregator::error::{Error, ErrorKind};
+use usage_aggregator::fold::{Depth, Mode, Swept};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::usage::{Segment, SnapshotItem};
 
@@ -83,10 +82,13 @@ impl Sweep {
     /// Sweeps the minutes in order.
     pub(super) async fn run(self, options: &Options) -> anyhow::Result<Done> {
         let ledger = open(&self.place, options, Access::Write).await?;
-        let now = event_source_mapping::now()?;
-        let depth = if self.windows { Depth::Windows } else { Depth::Minute };
-        let sweep = async |minute| ledger.folder.sweep(&ledger.snapshot, minute, depth, now, None).await;
-        each(&self.range.minutes(ledger.snapshot.zone)?, options, "sweep", sweep).await
+        let minutes = self.range.minutes(ledger.snapshot.zone)?;
+        let depth = match minutes.last() {
+            Some(last) if self.windows => Depth::Ending { last: *last },
+            _ => Depth::Minute,
+        };
+        let sweep = async |minute, now| ledger.folder.sweep(&ledger.snapshot, minute, depth, now, None).await;
+        each(&minutes, options, "sweep", sweep).await
     }
 }
 
@@ -99,13 +101,12 @@ impl Rebuild {
             let request = Request { window, dry_run: self.dry_run, author: self.author.as_deref() };
             return from_archive::rebuild(&ledger, &request, options).await;
         }
-        let now = event_source_mapping::now()?;
         let mode = if self.forget { Mode::Forget } else { Mode::Rebuild };
         if self.forget && !self.may_forget(&ledger, options).await? {
             console::note("nothing was written");
             return Ok(Done::WithFailures);
         }
-        let rebuild = async |minute| rebuild(&ledger.folder, &ledger.snapshot, minute, mode, now).await;
+        let rebuild = async |minute, now| ledger.folder.rebuild(&ledger.snapshot, minute, mode, now, None).await;
         each(&self.range.minutes(ledger.snapshot.zone)?, options, "rebuild", rebuild).await
     }
 }
@@ -132,54 +133,83 @@ impl Rebuild {
     }
 }
 
-/// Rebuilds a minute that has anything.
-async fn rebuild(
-    folder: &Folder,
-    snapshot: &Snapshot,
-    minute: Segment,
-    mode: Mode,
-    now: Timestamp,
-) -> Result<Swept, usage_aggregator::error::Error> {
-    folder.rebuild(snapshot, minute, mode, now, None).await
+/// What repairing minutes did.
+#[derive(Default)]
+struct Repaired {
+    totals: Swept,
+    /// The minutes that couldn't be repaired, and why.
+    failed: BTreeMap<Segment, Error>,
+    /// The minutes that were left out, because those before them failed one after the other.
+    left_out: usize,
 }
 
-/// Repairs each minute, with a progress bar, and prints the totals.
+/// So many minutes in a row fail only if something is wrong with all of them, such as a permission.
+const HOPELESS: usize = 20;
+
+/// Repairs each minute, with a progress bar.
+async fn repair_all(
+    minutes: &[Segment],
+    repair: impl AsyncFn(Segment, Timestamp) -> Result<Swept, Error>,
+) -> anyhow::Result<Repaired> {
+    let bar = console::progress(minutes.len());
+    let mut done = Repaired::default();
+    let mut in_a_row = 0;
+    for (number, minute) in minutes.iter().enumerate() {
+        match repair(*minute, event_source_mapping::now()?).await {
+            Ok(swept) => {
+                done.totals.add(swept);
+                in_a_row = 0;
+            }
+            Err(error) => {
+                in_a_row += usize::from(error.kind == ErrorKind::Config);
+                done.failed.insert(*minute, error);
+            }
+        }
+        bar.inc(1);
+        if in_a_row == HOPELESS {
+            done.left_out = minutes.len() - number - 1;
+            break;
+        }
+    }
+    // The windows of a minute may have lacked parts of other minutes that were repaired later, if the ledger was restored.
+    for minute in done.failed.keys().copied().collect::<Vec<_>>() {
+        match repair(minute, event_source_mapping::now()?).await {
+            Ok(swept) => {
+                done.totals.add(swept);
+                done.failed.remove(&minute);
+            }
+            Err(error) => drop(done.failed.insert(minute, error)),
+        }
+    }
+    bar.finish_and_clear();
+    Ok(done)
+}
+
+/// Repairs each minute, and prints the totals.
 async fn each(
     minutes: &[Segment],
     options: &Options,
     doing: &str,
-    repair: impl AsyncFn(Segment) -> Result<Swept, usage_aggregator::error::Error>,
+    repair: impl AsyncFn(Segment, Timestamp) -> Result<Swept, Error>,
 ) -> anyhow::Result<Done> {
-    let bar = console::progress(minutes.len());
-    let mut totals = Swept::default();
-    let mut add = |swept: Swept| {
-        totals.add(swept);
-        bar.inc(1);
-    };
-    // The windows of a minute may lack parts of other minutes that are repaired later, if the ledger was restored.
-    let mut again = Vec::new();
-    for minute in minutes {
-        match repair(*minute).await {
-            Ok(swept) => add(swept),
-            Err(error) if error.kind == ErrorKind::Transient => again.push(*minute),
-            Err(error) => return Err(error).with_context(|| format!("{doing} {}", minute.text())),
-        }
-    }
-    for minute in again {
-        add(repair(minute).await.with_context(|| format!("{doing} {}", minute.text()))?);
-    }
-    bar.finish_and_clear();
+    let Repaired { totals, failed, left_out } = repair_all(minutes, repair).await?;
     let Swept { pages, repaired, refused, too_old, .. } = totals;
     let listed: Vec<String> = refused.iter().map(|(item, reason)| refused_text(item, reason)).collect();
     let too_old: Vec<String> = too_old.into_iter().map(Segment::text).collect();
+    let failed: Vec<(String, String)> =
+        failed.into_iter().map(|(minute, error)| (minute.text(), plain(&error.to_string()))).collect();
     console::print(&match options.json {
-        true => json!({
-            "minutes": minutes.len(), "pages": pages, "repaired": repaired, "refused": listed, "too_old": too_old,
-        })
-        .to_string(),
+        true => {
+            let failed = failed.iter().map(|(minute, error)| json!({ "minute": minute, "error": error }));
+            json!({
+                "minutes": minutes.len() - left_out, "pages": pages, "repaired": repaired, "refused": listed, "too_old": too_old,
+                "failed": failed.collect::<Vec<_>>(), "left_out": left_out,
+            })
+            .to_string()
+        }
         false => format!(
             "{} with {}: {} repaired",
-            counted(minutes.len(), "minute"),
+            counted(minutes.len() - left_out, "minute"),
             counted(pages, "page"),
             counted(repaired, "snapshot")
         ),
@@ -187,8 +217,16 @@ async fn each(
     if !options.json {
         listed.iter().for_each(|refused| console::note(&format!("DynamoDB refuses the snapshot {refused}")));
         too_old.iter().for_each(|minute| console::note(&too_old_text(minute)));
+        failed.iter().for_each(|(minute, error)| console::note(&format!("{doing} {minute}: {error}")));
+        if left_out > 0 {
+            let rest = counted(left_out, "minute");
+            console::note(&format!(
+                "{rest} left out, because {HOPELESS} in a row failed; fix what they name, and run it again"
+            ));
+        }
     }
-    Ok(if listed.is_empty() && too_old.is_empty() { Done::Well } else { Done::WithFailures })
+    let is_well = listed.is_empty() && too_old.is_empty() && failed.is_empty();
+    Ok(if is_well { Done::Well } else { Done::WithFailures })
 }
 
 /// That the pages of a minute are too old to be folded.

@@ -72,6 +72,10 @@ pub(super) async fn check(ledger: &Open, addition: &Addition<'_>, groups: Groups
     let highest = ledger.snapshot.windows.iter().map(|window| Level::of(*window)).max().unwrap_or(Level::Hour);
     let largest = WindowKey::containing(highest, at, ledger.snapshot.zone);
     let own = ledger.folder.values(&ledger.snapshot, largest, key, None).await.context("read the ledger")?;
+    let is_counted = own.iter().any(|value| value.measure == measure && value.aggregate == Aggregate::Sum);
+    if !is_counted && (ledger.snapshot.kinds.contains_key(measure) || ledger.snapshot.has_attribute(measure)) {
+        return Err(not_a_sum(measure).into());
+    }
     check_group(ledger, addition, &own, largest, groups).await?;
     let levels = [Level::Minute].into_iter().chain(Level::needed(&ledger.snapshot.windows));
     let mut changes = Vec::new();
