@@ -113,7 +113,7 @@ impl<'s> Ranking<'s> {
             if window != Window::Total && row.start() != span.start_text() {
                 continue;
             }
-            let Ok(number) = Decimal::parse(text).map(Decimal::to_f64) else { continue };
+            let Some(number) = row.number(measure).map(Decimal::to_f64) else { continue };
             let is_sum = row.aggregate(measure) == Aggregate::Sum;
             let ranked = self.measures.entry((!has_alert, measure.clone()));
             let ranked = ranked.or_insert_with(|| Ranked::new(span, is_sum));

@@ -101,7 +101,7 @@ mod tests {
                 .into(),
             measures: [((*measure).to_owned(), "1".to_owned())].into(),
             aggregates: aggregates.clone(),
-            restated_at: None,
+            ..Row::default()
         };
         let rows: Vec<Row> = rows.iter().map(row).collect();
         text(&counters, &rows, &sums::measures(&rows))

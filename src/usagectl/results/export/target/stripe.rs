@@ -14,7 +14,9 @@ const LONGEST_NAME: usize = 100;
 
 /// Why Stripe wouldn't take an event, if it wouldn't.
 pub(super) fn objection(event: &Event, now: Timestamp) -> Option<String> {
-    let is_whole = Decimal::parse(&event.row.value).is_ok_and(|value| value.scale() == 0);
+    // A text such as `007` reads like a number.
+    let is_number = |value: &Decimal| value.to_string() == event.row.value;
+    let is_whole = Decimal::parse(&event.row.value).ok().filter(is_number).is_some_and(|value| value.scale() == 0);
     if !is_whole {
         return Some(
             "Stripe takes whole numbers only: count a smaller unit, or select other measures with --measure".to_owned(),
@@ -84,6 +86,7 @@ mod tests {
         let soon = now("2026-11-02T00:00:00Z");
         assert_eq!(objection(&event("7", "amount", "-130"), soon), None);
         assert!(objection(&event("7", "amount", "0.1"), soon).unwrap().starts_with("Stripe takes whole numbers only"));
+        assert!(objection(&event("7", "plan_code", "007"), soon).is_some(), "a text");
         assert_eq!(objection(&event("7", "amount", "1"), now("2026-12-05T23:59:59Z")), None);
         assert!(objection(&event("7", "amount", "1"), now("2026-12-06T00:00:00Z")).unwrap().contains("35 days"));
         assert!(objection(&event("7", &"m".repeat(100), "1"), soon).unwrap().contains("107 characters"));
