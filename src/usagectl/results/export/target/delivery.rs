@@ -7,7 +7,7 @@ use futures::future::join_all;
 use serde_json::{Map, Value, json};
 use usage_aggregator::time::Timestamp;
 
-use super::event::Identity;
+use super::event::{Address, Identity};
 use super::{Customers, Event, EventName, Http, Request, Target, Verdict};
 use crate::results::export::row::{Head, Status, UsageRow};
 use crate::results::export::sorter::Sorted;
@@ -120,11 +120,13 @@ impl Sending {
         let Some(customer) = self.customers.of(row.entity()) else {
             return Ok(Err((row, "the --customers file has no line for this entity".to_owned())));
         };
-        let Some(event) = Event::new(head, row.clone(), name, customer, identity) else {
-            return Ok(Err((row, "the end of the window is not a valid time".to_owned())));
+        let second = match self.target.second(head, &row) {
+            Ok(second) => second,
+            Err(objection) => return Ok(Err((row, objection))),
         };
+        let event = Event::new(head, row, Address { name, customer, second }, identity);
         Ok(match self.target.objection(&event, now) {
-            Some(objection) => Err((row, objection)),
+            Some(objection) => Err((event.row, objection)),
             None => Ok(event),
         })
     }
