@@ -184,6 +184,9 @@ def figures():
                 value = value.get(name, {})
             assert int(text.replace(",", "")) == (value or 0), (path, text, value)
         assert figures["mapping.distinct_processed"] == "80", figures
+        # A request counts for its tenant, its endpoint, and its plan.
+        watched.until_text("#usage-window", "groups, some of which count the same records;")
+        assert "in all" not in watched.page.inner_text("#usage-window")
         assert watched.errors == [], watched.errors
 
 

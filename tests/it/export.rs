@@ -89,7 +89,27 @@ fn a_window_is_provisional_until_the_grace_has_passed() {
     );
     assert_eq!(fixture.run(&[&never[..], &["--closed"]].concat()).stdout, "");
     let file = fixture.json(&["export", "--local", "--output", "usage.csv"]);
-    assert_eq!(file, json!({ "file": "usage.csv", "rows": 3, "closed": 3, "provisional": 0, "corrections": 0 }));
+    let expected = json!({
+        "file": "usage.csv", "rows": 3, "closed": 3, "provisional": 0, "corrections": 0, "expired_windows": 0,
+    });
+    assert_eq!(file, expected);
+}
+
+#[test]
+fn regression_an_export_says_that_windows_may_have_expired() {
+    let fixture = counted();
+    // Hours are kept for 90 days, and months forever.
+    let hours = ["export", "--local", "--window", "hour", "--start", "2026-01"];
+    let run = fixture.run(&hours);
+    let note = "note: snapshots of 744 hours may have expired (`time_to_live`), so usage may be missing: use a longer --window, or \
+                a later --start\n";
+    assert!(run.code == Some(0) && run.stderr.starts_with(note), "{run:?}");
+    let file = fixture.json(&[&hours[..], &["--output", "usage.csv"]].concat());
+    assert_eq!(file["expired_windows"], 744);
+    let sent = fixture.run(&[&hours[..], &["--to", "openmeter", "--dry-run"]].concat());
+    assert!(sent.code == Some(0) && sent.stderr.starts_with(note), "{sent:?}");
+    let month = fixture.run(&["export", "--local", "--start", "2026-01"]);
+    assert!(!month.stderr.contains("expired"), "{month:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, Run};
+use crate::fixture::{Fixture, Run, event, order};
 use crate::readers::python;
 
 fn document() -> PathBuf {
@@ -29,6 +29,29 @@ fn invoke(fixture: &Fixture, codec: &str, event: &Path) {
     assert_eq!(run.code, Some(0), "{run:?}");
 }
 
+/// What the snippets print, by engine.
+fn snippets(fixture: &Fixture, arguments: &[&str]) -> Value {
+    let archive = fixture.0.path().join(".usage/s3/archive/data-pipeline");
+    std::os::unix::fs::symlink(archive, fixture.0.path().join("lake")).unwrap();
+    let (script, document) = (crate::repository().join("tests/lake_doc.py"), document());
+    let script = [script.to_str().unwrap(), document.to_str().unwrap()];
+    run_python(fixture.0.path(), &[&script[..], arguments].concat())
+}
+
+/// The same of each engine.
+fn by_engine(expected: &Value) -> Value {
+    let engines = ["DataFusion", "DuckDB", "PyArrow", "pandas", "polars"];
+    Value::Object(engines.map(|engine| (engine.to_owned(), expected.clone())).into_iter().collect())
+}
+
+/// The raw rows of orders.
+fn raw_rows(fixture: &Fixture) -> Vec<Value> {
+    let files = raw_orders(fixture);
+    let files: Vec<&str> = files.iter().map(|file| file.to_str().unwrap()).collect();
+    let printed = fixture.run(&[&["cat"][..], &files].concat());
+    printed.stdout.lines().map(|row| serde_json::from_str(row).unwrap()).collect()
+}
+
 fn run_python(folder: &Path, arguments: &[&str]) -> Value {
     let run: Run = Command::new(python()).args(arguments).current_dir(folder).output().unwrap().into();
     assert_eq!(run.code, Some(0), "{run:?}");
@@ -47,23 +70,44 @@ fn each_snippet_reads_each_change_once_from_compacted_and_from_raw_rows() {
     invoke(&fixture, "zstandard", &fixture.0.path().join("part.json"));
     invoke(&fixture, "zstandard", &events.join("mixed.json"));
 
-    let keys: Vec<PathBuf> = raw_orders(&fixture);
-    let printed =
-        fixture.run(&[&["cat"][..], &keys.iter().map(|key| key.to_str().unwrap()).collect::<Vec<_>>()].concat());
-    let ids = printed.stdout.lines().map(|row| serde_json::from_str::<Value>(row).unwrap()["record_id"].to_string());
-    let (all, distinct): (Vec<String>, BTreeSet<String>) = (ids.clone().collect(), ids.collect());
-    assert!(all.len() >= distinct.len() + 100 && distinct.len() > 1_000, "{} {}", all.len(), distinct.len());
+    let rows = raw_rows(&fixture);
+    let distinct: BTreeSet<String> = rows.iter().map(|row| row["record_id"].to_string()).collect();
+    assert!(rows.len() >= distinct.len() + 100 && distinct.len() > 1_000, "{} {}", rows.len(), distinct.len());
+    assert_eq!(snippets(&fixture, &[]), by_engine(&json!([format!("{}\n", distinct.len())])));
+}
 
-    std::os::unix::fs::symlink(fixture.0.path().join(".usage/s3/archive/data-pipeline"), fixture.0.path().join("lake"))
-        .unwrap();
-    let script = crate::repository().join("tests/lake_doc.py");
-    let output = run_python(fixture.0.path(), &[script.to_str().unwrap(), document().to_str().unwrap()]);
-    let expected = json!([format!("{}\n", distinct.len())]);
-    let engines = ["DataFusion", "DuckDB", "PyArrow", "pandas", "polars"];
-    assert_eq!(
-        output,
-        Value::Object(engines.map(|engine| (engine.to_owned(), expected.clone())).into_iter().collect())
-    );
+#[test]
+fn regression_the_snippets_read_files_of_two_schemas() {
+    let fixture = Fixture::new();
+    fixture.write_orders(str::to_owned);
+    let schema = fixture.0.path().join("orders/order.avsc");
+    let run = |arguments: &[&str]| {
+        let run = fixture.run(&[&["--pipeline-dir", "orders"], arguments].concat());
+        assert_eq!(run.code, Some(0), "{run:?}");
+    };
+    let on_day = |day: u32| {
+        let mut order = order(day, json!({ "N": "1" }));
+        order["dynamodb"]["ApproximateCreationDateTime"] = json!(1_789_651_660 + day * 86_400);
+        fixture.write("event.json", &event(&[order]));
+        run(&["invoke", "event.json"]);
+    };
+    // The orders of days 1 and 2 are compacted, each with another schema, and those of days 3 and 4 aren't.
+    on_day(1);
+    run(&["compact", "--local", "--now"]);
+    let before = std::fs::read_to_string(&schema).unwrap();
+    let field = r#"{ "name": "channel", "type": "string", "default": "web" }, { "name": "status""#;
+    std::fs::write(&schema, before.replacen(r#"{ "name": "status""#, field, 1)).unwrap();
+    on_day(2);
+    run(&["compact", "--local", "--now"]);
+    on_day(3);
+    std::fs::write(&schema, before).unwrap();
+    on_day(4);
+
+    let rows = raw_rows(&fixture);
+    let with_channel = rows.iter().filter(|row| row["channel"] == "web");
+    let with_channel: BTreeSet<&str> = with_channel.map(|row| row["record_id"].as_str().unwrap()).collect();
+    assert_eq!((rows.len(), with_channel.len()), (4, 2), "{rows:#?}");
+    assert_eq!(snippets(&fixture, &["channel"]), by_engine(&json!(["4\n", with_channel])));
 }
 
 #[test]

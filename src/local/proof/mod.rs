@@ -8,6 +8,7 @@ mod rejections;
 mod sandboxes;
 mod supervisor;
 
+pub mod counters;
 pub mod load;
 pub mod reconcile;
 pub mod rows;

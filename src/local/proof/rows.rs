@@ -2,7 +2,7 @@
 //! rendered, and every other number is a measure, as is the text of a first or latest value. Other items of the table are
 //! skipped.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -22,6 +22,8 @@ pub struct Row {
     pub variables: BTreeMap<String, String>,
     /// Exact decimals, and texts.
     pub measures: BTreeMap<String, String>,
+    /// The measures that are stored as texts. Some of them may read like numbers, such as the price code `007`.
+    pub texts: BTreeSet<String>,
     /// How the measures that aren't sums combine values.
     pub aggregates: Arc<BTreeMap<String, Aggregate>>,
     /// When the values changed last after the window was closed, if they did.
@@ -37,6 +39,12 @@ impl Row {
     /// How a measure combines values.
     pub fn aggregate(&self, measure: &str) -> Aggregate {
         self.aggregates.get(measure).copied().unwrap_or(Aggregate::Sum)
+    }
+
+    /// A measure as a number; `None` if it is a text, or not there.
+    pub fn number(&self, measure: &str) -> Option<Decimal> {
+        let number = self.measures.get(measure).filter(|_| !self.texts.contains(measure))?;
+        Decimal::parse(number).ok()
     }
 
     /// When the window starts.
@@ -96,10 +104,12 @@ impl<'s> RowReader<'s> {
             let number = value.as_n().ok().or_else(text).filter(|_| !self.reserved.contains(&name.as_str()))?;
             Some((name.clone(), self.exact(item, name, number)))
         };
-        let measures = item.iter().filter_map(measure).collect();
+        let measures: BTreeMap<String, String> = item.iter().filter_map(measure).collect();
+        let is_text = |name: &&String| item.get(*name).is_some_and(AttributeValue::is_s);
+        let texts = measures.keys().filter(is_text).cloned().collect();
         let aggregates = Arc::clone(&self.aggregates);
         let restated_at = item.get(RESTATED_ATTRIBUTE).and_then(|at| at.as_s().ok()).cloned();
-        Some(Row { variables: group.chain(window).collect(), measures, aggregates, restated_at })
+        Some(Row { variables: group.chain(window).collect(), measures, texts, aggregates, restated_at })
     }
 
     /// A counter with the fraction that is stored beside it.
@@ -130,7 +140,7 @@ mod tests {
         let item = [
             ("pk", text("CUSTOMER#7")),
             ("sk", text("USAGE#orders#hour#2026-11-21T03:00:00Z")),
-            ("status", text("PAID")),
+            ("status", text("007")),
             ("note", text("by hand")),
             ("orders", AttributeValue::N("2".to_owned())),
         ];
@@ -138,7 +148,8 @@ mod tests {
         let row = RowReader::new(&snapshot).read(&item).unwrap();
         let measures: Vec<(&str, &str)> =
             row.measures.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        assert_eq!(measures, [("orders", "2"), ("status", "PAID")]);
+        assert_eq!(measures, [("orders", "2"), ("status", "007")]);
+        assert_eq!([row.number("orders"), row.number("status")], [Decimal::parse("2").ok(), None]);
         assert_eq!([row.aggregate("orders"), row.aggregate("status")], [Aggregate::Sum, Aggregate::Latest]);
     }
 

@@ -1,12 +1,14 @@
 //! The largest groups by each measure, from snapshots that are read one after the other. However many groups there are, only
 //! the largest are kept.
 
-use std::collections::BTreeMap;
+use std::cell::LazyCell;
+use std::collections::{BTreeMap, BTreeSet};
 
+use laptop::proof::counters::{Counters, Place, share_records};
 use laptop::proof::rows::Row;
 use serde::Serialize;
 use stream_types::Decimal;
-use usage_aggregator::pipeline::{Aggregate, Limit, Snapshot};
+use usage_aggregator::pipeline::{Aggregate, Limit, Route, Snapshot};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::{Span, Window};
 
@@ -43,9 +45,12 @@ pub(crate) struct MeasureUsage {
     pub elapsed: f64,
     /// How many groups have the measure.
     pub groups: u64,
-    /// Their sum, if that has a meaning.
+    /// Their sum, if it has a meaning and contains no record more than once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<f64>,
+    /// Whether groups of several counters count the same records, so that their sum isn't the usage.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shares_records: bool,
     pub top: Vec<GroupUsage>,
 }
 
@@ -69,6 +74,7 @@ pub(crate) struct GroupUsage {
 /// Collects the largest groups of the windows that contain one instant.
 pub(crate) struct Ranking<'s> {
     snapshot: &'s Snapshot,
+    counters: Counters<'s>,
     now: Timestamp,
     items: u64,
     /// By whether a measure has no alert, and by name.
@@ -80,19 +86,24 @@ struct Ranked {
     is_sum: bool,
     groups: u64,
     total: f64,
+    /// The counters of the groups, if the measure is a sum.
+    places: BTreeSet<Place>,
     top: Vec<GroupUsage>,
 }
 
 impl<'s> Ranking<'s> {
-    /// Without a row so far.
-    pub(crate) fn new(snapshot: &'s Snapshot, now: Timestamp) -> Ranking<'s> {
-        Ranking { snapshot, now, items: 0, measures: BTreeMap::new() }
+    /// Without a row so far, of a pipeline with these record types.
+    pub(crate) fn new(snapshot: &'s Snapshot, routes: &'s [Route], now: Timestamp) -> Ranking<'s> {
+        let counters = Counters::new(&snapshot.group_variables, routes.iter().map(|route| route.counters.as_slice()));
+        Ranking { snapshot, counters, now, items: 0, measures: BTreeMap::new() }
     }
 
     /// Adds an item, which is a snapshot if it has a row.
     pub(crate) fn add(&mut self, row: Option<&Row>) {
         self.items += 1;
         let Some(row) = row else { return };
+        let counters = &self.counters;
+        let places = LazyCell::new(|| counters.places(row));
         for (measure, text) in &row.measures {
             let (window, has_alert) = self.window_of(measure);
             if row.variable("window") != window.name() {
@@ -102,12 +113,15 @@ impl<'s> Ranking<'s> {
             if window != Window::Total && row.start() != span.start_text() {
                 continue;
             }
-            let Ok(number) = Decimal::parse(text).map(Decimal::to_f64) else { continue };
+            let Some(number) = row.number(measure).map(Decimal::to_f64) else { continue };
             let is_sum = row.aggregate(measure) == Aggregate::Sum;
             let ranked = self.measures.entry((!has_alert, measure.clone()));
-            let ranked = ranked.or_insert_with(|| Ranked { span, is_sum, groups: 0, total: 0.0, top: Vec::new() });
+            let ranked = ranked.or_insert_with(|| Ranked::new(span, is_sum));
             ranked.groups += 1;
             ranked.total += number;
+            if is_sum {
+                ranked.places.extend(places.iter().copied());
+            }
             let group = || self.snapshot.group_variables.iter().map(|name| row.variable(name).to_owned()).collect();
             ranked.place(number, || GroupUsage {
                 group: group(),
@@ -137,6 +151,11 @@ impl<'s> Ranking<'s> {
 }
 
 impl Ranked {
+    /// Without a group so far.
+    fn new(span: Span, is_sum: bool) -> Ranked {
+        Ranked { span, is_sum, groups: 0, total: 0.0, places: BTreeSet::new(), top: Vec::new() }
+    }
+
     /// Keeps a group if it is one of the largest.
     fn place(&mut self, number: f64, group: impl FnOnce() -> GroupUsage) {
         let place = self.top.partition_point(|other| other.number >= number);
@@ -150,6 +169,7 @@ impl Ranked {
         let (start, end) = (seconds(self.span.start), seconds(self.span.end()));
         let elapsed = ((seconds(now.seconds()) - start) / (end - start)).clamp(0.0, 1.0);
         let ends = self.span.window != Window::Total;
+        let shares_records = share_records(&self.places);
         for of in &mut self.top {
             of.limit = limit(snapshot, &measure, self.span.window, &of.group);
             of.projected = (self.is_sum && ends && elapsed > PROJECTED_FROM).then(|| of.number / elapsed);
@@ -161,7 +181,8 @@ impl Ranked {
             end: self.span.end_text(),
             elapsed,
             groups: self.groups,
-            total: self.is_sum.then_some(self.total),
+            total: (self.is_sum && !shares_records).then_some(self.total),
+            shares_records,
             top: self.top,
         }
     }
@@ -206,7 +227,7 @@ mod tests {
     #[test]
     fn the_largest_groups_of_the_current_window_are_projected_to_its_end() {
         let pipeline = Pipeline::parse(&shipped("orders").unwrap()).unwrap();
-        let mut ranking = Ranking::new(pipeline.snapshot.as_ref().unwrap(), noon());
+        let mut ranking = Ranking::new(pipeline.snapshot.as_ref().unwrap(), &pipeline.routes, noon());
         let month = "2026-11-01T00:00:00Z";
         ranking.add(Some(&row("7", "orders", "month", month, &[("amount", "150.5")])));
         ranking.add(Some(&row("8", "orders", "month", month, &[("amount", "900")])));
@@ -223,7 +244,7 @@ mod tests {
     #[test]
     fn a_measure_with_a_limit_comes_first_in_the_window_of_its_alert() {
         let pipeline = Pipeline::parse(&shipped("api-usage").unwrap()).unwrap();
-        let mut ranking = Ranking::new(pipeline.snapshot.as_ref().unwrap(), noon());
+        let mut ranking = Ranking::new(pipeline.snapshot.as_ref().unwrap(), &pipeline.routes, noon());
         let measures = [("bytes", "20000"), ("a_count", "3")];
         for (window, start) in [("day", "2026-11-16T00:00:00Z"), ("month", "2026-11-01T00:00:00Z")] {
             ranking.add(Some(&row("acme", "endpoint:/v1", window, start, &measures)));
@@ -237,9 +258,29 @@ mod tests {
     }
 
     #[test]
+    fn regression_counters_of_the_same_records_have_no_total() {
+        let pipeline = Pipeline::parse(&shipped("api-usage").unwrap()).unwrap();
+        let usage_of = |groups: &[(&str, &str)]| {
+            let mut ranking = Ranking::new(pipeline.snapshot.as_ref().unwrap(), &pipeline.routes, noon());
+            for (entity, resource) in groups {
+                ranking.add(Some(&row(entity, resource, "month", "2026-11-01T00:00:00Z", &[("requests", "1000")])));
+            }
+            let usage = ranking.finish();
+            let [requests] = usage.measures.as_slice() else { panic!("{usage:#?}") };
+            (requests.groups, requests.total, requests.shares_records)
+        };
+        let (tenant, endpoint, plan) = (("acme", "requests"), ("acme", "endpoint:/v1"), ("plan:free", "requests"));
+        // Each of the three counts the same 1,000 requests.
+        assert_eq!(usage_of(&[tenant, endpoint, plan]), (3, None, true));
+        assert_eq!(usage_of(&[tenant, plan]), (2, None, true));
+        assert_eq!(usage_of(&[tenant, ("globex", "requests")]), (2, Some(2_000.0), false), "two tenants");
+        assert_eq!(usage_of(&[endpoint, ("acme", "endpoint:/v2")]), (2, Some(2_000.0), false), "each has one endpoint");
+    }
+
+    #[test]
     fn of_80_000_entities_the_largest_are_kept() {
         let pipeline = Pipeline::parse(&shipped("orders").unwrap()).unwrap();
-        let mut ranking = Ranking::new(pipeline.snapshot.as_ref().unwrap(), noon());
+        let mut ranking = Ranking::new(pipeline.snapshot.as_ref().unwrap(), &pipeline.routes, noon());
         for entity in 0..80_000 {
             let value = (entity * 7_919 % 80_000).to_string();
             let names = ["amount", "orders", "changes", "d", "e", "f", "g", "h"].map(|name| (name, value.as_str()));

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use laptop::proof::rows::{Item, RowReader};
 use usage_aggregator::error::{Error, ErrorKind};
-use usage_aggregator::pipeline::Snapshot;
+use usage_aggregator::pipeline::{Route, Snapshot};
 use usage_aggregator::time::Timestamp;
 
 use super::ranking::{MEASURES, MeasureUsage, Ranking, TOP, Usage};
@@ -31,6 +31,8 @@ pub(crate) struct UsageTable<'t> {
     pub client: &'t Client,
     pub name: &'t str,
     pub snapshot: &'t Snapshot,
+    /// The record types of the pipeline.
+    pub routes: &'t [Route],
     pub pace: Pace,
 }
 
@@ -48,7 +50,7 @@ pub(crate) struct Pass<'t> {
 impl UsageTable<'_> {
     /// Starts to read the windows that contain `now`.
     pub(crate) fn pass(&self, now: Timestamp) -> Pass<'_> {
-        let (reader, ranking) = (RowReader::new(self.snapshot), Ranking::new(self.snapshot, now));
+        let (reader, ranking) = (RowReader::new(self.snapshot), Ranking::new(self.snapshot, self.routes, now));
         Pass { table: self, reader, ranking, next: None, is_started: false, units: 0.0 }
     }
 }
@@ -165,7 +167,8 @@ mod tests {
     async fn regression_an_entity_that_is_too_long_for_the_key_of_a_limit_has_none_and_the_page_shows_all_others() {
         let pipeline = with_limits();
         let snapshot = pipeline.snapshot.as_ref().unwrap();
-        let mut ranking = Ranking::new(snapshot, Timestamp::parse("2026-11-16T00:00:00Z").unwrap());
+        let now = Timestamp::parse("2026-11-16T00:00:00Z").unwrap();
+        let mut ranking = Ranking::new(snapshot, &pipeline.routes, now);
         // A snapshot has the entity in its partition key, which may have 2,048 bytes. A sort key may have 1,024.
         for (entity, value) in [("x".repeat(1_500), "9"), ("a".to_owned(), "3")] {
             let owned = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());

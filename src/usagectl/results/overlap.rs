@@ -1,10 +1,10 @@
-//! Sums over snapshots that contain a record more than once. A record adds to each counter of its record type, for example
-//! to the requests of a tenant, of one of the tenant's endpoints, and of a plan; whoever adds these counts it three times.
+//! Sums over snapshots that contain a record more than once, because they are of several counters of its record type.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use laptop::proof::counters::{Counters, Place};
 use laptop::proof::rows::Row;
-use usage_aggregator::pipeline::{Aggregate, Counter};
+use usage_aggregator::pipeline::Aggregate;
 
 use crate::results::snapshot_items::Counting;
 use crate::shell::console;
@@ -16,17 +16,10 @@ const NAMED: usize = 4;
 /// Notes on stderr that the sums of these measures over all rows contain records more than once. JSON is for programs, which
 /// get no note.
 pub(super) fn note(counting: &Counting, rows: &[Row], measures: &BTreeSet<&str>, options: &Options) {
-    let layout = Layout { names: &counting.snapshot.group_variables, counters: &counting.counters };
-    if let Some(text) = text(layout, rows, measures).filter(|_| !options.json) {
+    let counters = Counters::new(&counting.snapshot.group_variables, counting.counters.iter().map(Vec::as_slice));
+    if let Some(text) = text(&counters, rows, measures).filter(|_| !options.json) {
         console::note(&text);
     }
-}
-
-/// The counters of a pipeline, by record type, and the names of what identifies their groups.
-#[derive(Clone, Copy)]
-struct Layout<'c> {
-    names: &'c [String],
-    counters: &'c [Vec<Counter>],
 }
 
 /// The rows of one counter.
@@ -37,8 +30,8 @@ struct Counted<'r> {
     measures: BTreeSet<&'r str>,
 }
 
-fn text(layout: Layout<'_>, rows: &[Row], measures: &BTreeSet<&str>) -> Option<String> {
-    let counted = counted(layout, rows, measures);
+fn text(counters: &Counters<'_>, rows: &[Row], measures: &BTreeSet<&str>) -> Option<String> {
+    let counted = counted(counters, rows, measures);
     let (mut resources, mut entities) = (BTreeSet::new(), BTreeSet::new());
     for ((route, index), one) in &counted {
         for other in counted.range((*route, index + 1)..(route + 1, 0)).map(|(_, other)| other) {
@@ -64,19 +57,15 @@ fn text(layout: Layout<'_>, rows: &[Row], measures: &BTreeSet<&str>) -> Option<S
 }
 
 /// The rows with sums of these measures, by record type and counter.
-fn counted<'r>(
-    layout: Layout<'_>,
-    rows: &'r [Row],
-    measures: &BTreeSet<&str>,
-) -> BTreeMap<(usize, usize), Counted<'r>> {
-    let mut all: BTreeMap<(usize, usize), Counted<'r>> = BTreeMap::new();
+fn counted<'r>(counters: &Counters<'_>, rows: &'r [Row], measures: &BTreeSet<&str>) -> BTreeMap<Place, Counted<'r>> {
+    let mut all: BTreeMap<Place, Counted<'r>> = BTreeMap::new();
     for row in rows {
         let is_added = |name: &&str| measures.contains(name) && row.aggregate(name) == Aggregate::Sum;
         let added: Vec<&str> = row.measures.keys().map(String::as_str).filter(is_added).collect();
         if added.is_empty() {
             continue;
         }
-        for place in places(layout, row) {
+        for place in counters.places(row) {
             let counted = all.entry(place).or_default();
             counted.entities.insert(row.variable("entity"));
             counted.resources.insert(row.variable("resource"));
@@ -84,37 +73,6 @@ fn counted<'r>(
         }
     }
     all
-}
-
-/// The counters that a row can be of, by record type and position. `plan:pro` is of `plan:{plan}` rather than of `{tenant}`:
-/// those whose templates have most of the row's texts literally are the likely ones.
-fn places(layout: Layout<'_>, row: &Row) -> Vec<(usize, usize)> {
-    let mut places = Vec::new();
-    let mut most = 0;
-    for (route, counters) in layout.counters.iter().enumerate() {
-        for (index, counter) in counters.iter().enumerate() {
-            let Some(literal) = literal(layout.names, counter, row) else { continue };
-            if literal > most {
-                places.clear();
-            }
-            most = most.max(literal);
-            if literal == most {
-                places.push((route, index));
-            }
-        }
-    }
-    places
-}
-
-/// How many bytes of the row's group are literally in the counter's templates; none if it isn't of this counter.
-fn literal(names: &[String], counter: &Counter, row: &Row) -> Option<usize> {
-    let texts = names.iter().map(|name| row.variable(name)).zip(&counter.group);
-    texts
-        .map(|(text, template)| {
-            let variable: usize = template.read_back(text)?.iter().map(|(_, value)| value.len()).sum();
-            Some(text.len().saturating_sub(variable))
-        })
-        .sum()
 }
 
 fn named(names: &BTreeSet<&str>) -> String {
@@ -133,8 +91,8 @@ mod tests {
     fn noted(rows: &[(&str, &str, &str)]) -> Option<String> {
         let pipeline = Pipeline::parse(&shipped("api-usage").unwrap()).unwrap();
         let snapshot = pipeline.snapshot.unwrap();
-        let counters: Vec<Vec<Counter>> = pipeline.routes.into_iter().map(|route| route.counters).collect();
-        let layout = Layout { names: &snapshot.group_variables, counters: &counters };
+        let counters =
+            Counters::new(&snapshot.group_variables, pipeline.routes.iter().map(|route| route.counters.as_slice()));
         let kinds = snapshot.kinds.iter().map(|(name, kind)| (name.clone(), kind.aggregate));
         let aggregates = std::sync::Arc::new(kinds.collect::<BTreeMap<_, _>>());
         let row = |(entity, resource, measure): &(&str, &str, &str)| Row {
@@ -143,10 +101,10 @@ mod tests {
                 .into(),
             measures: [((*measure).to_owned(), "1".to_owned())].into(),
             aggregates: aggregates.clone(),
-            restated_at: None,
+            ..Row::default()
         };
         let rows: Vec<Row> = rows.iter().map(row).collect();
-        text(layout, &rows, &sums::measures(&rows))
+        text(&counters, &rows, &sums::measures(&rows))
     }
 
     #[test]

@@ -82,20 +82,19 @@ enum Together {
 }
 
 fn together<'r>(rows: impl IntoIterator<Item = &'r Row>, measure: &str) -> Together {
-    let mut rows = rows.into_iter().filter(|row| row.measures.contains_key(measure)).peekable();
-    let aggregate = rows.peek().map_or(Aggregate::Sum, |row| row.aggregate(measure));
-    let texts: Vec<&str> = rows.filter_map(|row| row.measures.get(measure)).map(String::as_str).collect();
-    let numbers: Result<Vec<Decimal>, _> = texts.iter().map(|text| Decimal::parse(text)).collect();
-    match (aggregate, texts.as_slice(), numbers) {
-        (Aggregate::Sum, _, Ok(numbers)) => {
+    let rows: Vec<&Row> = rows.into_iter().filter(|row| row.measures.contains_key(measure)).collect();
+    let aggregate = rows.first().map_or(Aggregate::Sum, |row| row.aggregate(measure));
+    let numbers: Option<Vec<Decimal>> = rows.iter().map(|row| row.number(measure)).collect();
+    match (aggregate, rows.as_slice(), numbers) {
+        (Aggregate::Sum, _, Some(numbers)) => {
             let sum = numbers.into_iter().try_fold(Decimal::default(), Decimal::checked_add);
             sum.map_or(Together::TooLarge, Together::Number)
         }
-        (Aggregate::Max, _, Ok(numbers)) => numbers.into_iter().max().map_or(Together::Unknown, Together::Number),
-        (Aggregate::Min, _, Ok(numbers)) => numbers.into_iter().min().map_or(Together::Unknown, Together::Number),
-        (_, [_], Ok(numbers)) => numbers.first().copied().map_or(Together::Unknown, Together::Number),
-        (_, [text], Err(_)) => Together::Text((*text).to_owned()),
-        (Aggregate::Sum, _, Err(_)) => Together::TooLarge,
+        (Aggregate::Max, _, Some(numbers)) => numbers.into_iter().max().map_or(Together::Unknown, Together::Number),
+        (Aggregate::Min, _, Some(numbers)) => numbers.into_iter().min().map_or(Together::Unknown, Together::Number),
+        (_, [_], Some(numbers)) => numbers.first().copied().map_or(Together::Unknown, Together::Number),
+        (_, [row], None) => row.measures.get(measure).cloned().map_or(Together::Unknown, Together::Text),
+        (Aggregate::Sum, _, None) => Together::TooLarge,
         _ => Together::Unknown,
     }
 }
@@ -206,6 +205,15 @@ mod tests {
             assert_eq!([together(aggregate, &["7"]), together(aggregate, &["7", "8"])], ["7", "n/a"]);
         }
         assert_eq!(together(Aggregate::Latest, &["OPEN"]), "OPEN");
+    }
+
+    #[test]
+    fn regression_a_text_that_reads_like_a_number_is_shown_as_it_is() {
+        for text in ["007", "1.10", "+49170123", "1e3"] {
+            let aggregates = std::sync::Arc::new([("amount".to_owned(), Aggregate::First)].into());
+            let row = Row { aggregates, texts: ["amount".to_owned()].into(), ..row("hour", "", text) };
+            assert_eq!((sum_text([&row], "amount").as_str(), sum([&row], "amount")), (text, None));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use apache_avro::schema::{Name, Schema};
+use apache_avro::schema::{Name, Schema, UuidSchema};
 use serde_json::Value;
 
 /// The expression for the default of a field of this schema, whose type in views is `presto`.
@@ -28,8 +28,10 @@ fn expression(schema: &Schema, default: &Value, names: &HashMap<Name, &Schema>) 
         _ if default.is_null() => Some("NULL".to_owned()),
         // A default of a union is one of its first type.
         Schema::Union(union) => expression(union.variants().first()?, default, names),
-        Schema::String | Schema::Enum(_) | Schema::Uuid(_) => Some(quoted(default.as_str()?)),
-        Schema::Bytes | Schema::Fixed(_) => Some(format!("X'{}'", hex(&bytes(default)?))),
+        Schema::String | Schema::Enum(_) | Schema::Uuid(UuidSchema::String) => Some(quoted(default.as_str()?)),
+        Schema::Bytes | Schema::Fixed(_) | Schema::Uuid(UuidSchema::Bytes | UuidSchema::Fixed(_)) => {
+            Some(format!("X'{}'", hex(&bytes(default)?)))
+        }
         Schema::Decimal(decimal) => Some(format!("DECIMAL {}", quoted(&scaled(&bytes(default)?, decimal.scale)?))),
         Schema::Date => Some(format!("date_add('day', {}, DATE '1970-01-01')", default.as_i64()?)),
         Schema::TimestampMillis => {
@@ -103,6 +105,17 @@ mod tests {
             (json!("double"), json!(0.5), Some("0.5")),
             (json!({ "type": "enum", "name": "E", "symbols": ["A", "B"] }), json!("B"), Some("'B'")),
             (json!("bytes"), json!("\u{0}ÿ"), Some("X'00ff'")),
+            (
+                json!({ "type": "string", "logicalType": "uuid" }),
+                json!("0192f0c1-0000-7000-8000-000000000001"),
+                Some("'0192f0c1-0000-7000-8000-000000000001'"),
+            ),
+            // Its column is binary.
+            (
+                json!({ "type": "fixed", "name": "F", "size": 16, "logicalType": "uuid" }),
+                json!("\u{1}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}ÿ"),
+                Some("X'010000000000000000000000000000ff'"),
+            ),
             (decimal.clone(), json!("\u{4}Ò"), Some("DECIMAL '12.34'")),
             (decimal, json!("ÿ"), Some("DECIMAL '-0.01'")),
             (

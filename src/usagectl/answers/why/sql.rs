@@ -66,11 +66,12 @@ fn query(
             "-- Add a condition on partition_date, which an attribute determines here, so that Athena reads less.",
         );
     }
-    match of_source("created_at") {
-        Some(field) => {
-            let name = &field.name;
-            let [start, end] = [start, end].map(|second| instant(&field.field_type, second));
-            conditions.push(format!("\"{name}\" >= {start} AND \"{name}\" < {end}"));
+    let created_at = of_source("created_at").and_then(|field| Some((&field.name, Stored::of(&field.field_type)?)));
+    match &created_at {
+        Some((name, stored)) => {
+            let [start, end] = [start, end].map(|second| stored.instant(second));
+            let time = stored.time(name);
+            conditions.push(format!("{time} >= {start} AND {time} < {end}"));
         }
         None => notes.push("-- The schema has no time of creation, so whole days are listed."),
     }
@@ -82,22 +83,64 @@ fn query(
         }
     }
     notes.dedup();
-    let order =
-        of_source("created_at").or_else(|| of_source("record_id")).map_or("partition_date", |field| &field.name);
+    let id = || of_source("record_id").map_or("\"partition_date\"".to_owned(), |field| format!("\"{}\"", field.name));
+    let order = created_at.map_or_else(id, |(name, stored)| stored.time(name));
     let mut lines: Vec<String> = notes.into_iter().map(str::to_owned).collect();
     lines.push(format!("SELECT * FROM \"{}_once\"", route.record_type));
     lines.push(format!("WHERE {}", conditions.join("\n  AND ")));
-    lines.push(format!("ORDER BY \"{order}\";"));
+    lines.push(format!("ORDER BY {order};"));
     lines.join("\n")
 }
 
-/// A time as a column of this type has it: see `usagectl schema glue`.
-fn instant(field_type: &Value, second: i64) -> String {
-    let text = jiff::Timestamp::from_second(second).unwrap_or_default().to_string();
-    match field_type.get("logicalType").and_then(Value::as_str) {
-        Some("timestamp-millis") => format!("TIMESTAMP '{}'", text.trim_end_matches('Z').replace('T', " ")),
-        Some(_) => (second * 1_000_000).to_string(),
-        None => format!("'{text}'"),
+/// How a column stores the time of creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    /// As microseconds since the epoch, which Athena shows as a number.
+    Micros,
+    Millis,
+    /// As RFC 3339 text, with a fraction only if there is one, so that texts don't sort by time.
+    Text,
+}
+
+impl Stored {
+    /// How a column of this Avro type stores it. In a union, it is the first type that can.
+    fn of(field_type: &Value) -> Option<Stored> {
+        match field_type {
+            Value::Array(branches) => branches.iter().find_map(Stored::of),
+            Value::Object(node) => match node.get("logicalType").and_then(Value::as_str) {
+                Some("timestamp-millis") => Some(Stored::Millis),
+                Some("timestamp-micros") => Some(Stored::Micros),
+                Some(_) => None,
+                None => Stored::of(node.get("type")?),
+            },
+            Value::String(name) => match name.as_str() {
+                "long" => Some(Stored::Micros),
+                "string" => Some(Stored::Text),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The time in a column.
+    fn time(self, name: &str) -> String {
+        match self {
+            Stored::Micros | Stored::Millis => format!("\"{name}\""),
+            Stored::Text => format!("from_iso8601_timestamp(\"{name}\")"),
+        }
+    }
+
+    /// A time that can be compared with it.
+    fn instant(self, second: i64) -> String {
+        let text = || {
+            let text = jiff::Timestamp::from_second(second).unwrap_or_default().to_string();
+            text.trim_end_matches('Z').replace('T', " ")
+        };
+        match self {
+            Stored::Micros => (second * 1_000_000).to_string(),
+            Stored::Millis => format!("TIMESTAMP '{}'", text()),
+            Stored::Text => format!("TIMESTAMP '{} UTC'", text()),
+        }
     }
 }
 
@@ -119,6 +162,7 @@ fn matches(parts: &[Part]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use usage_aggregator::pipeline::shipped;
     use usage_aggregator::window::Zone;
 
@@ -133,5 +177,37 @@ mod tests {
         assert_eq!(of("orders", ["7", "nothing"]), "");
         insta::assert_snapshot!(of("api-usage", ["acme", "requests"]));
         assert_eq!(matches(&[Part::Text("a_%".to_owned()), Part::Anything]), r"LIKE 'a\_\%%' ESCAPE '\'");
+    }
+
+    #[test]
+    fn regression_a_time_is_compared_as_the_type_of_its_column_stores_it() {
+        let micros = json!({ "type": "long", "logicalType": "timestamp-micros" });
+        let millis = json!({ "type": "long", "logicalType": "timestamp-millis" });
+        let as_micros = "\"created_at\" >= 1793491200000000 AND \"created_at\" < 1796083200000000";
+        let as_millis =
+            "\"created_at\" >= TIMESTAMP '2026-11-01 00:00:00' AND \"created_at\" < TIMESTAMP '2026-12-01 00:00:00'";
+        let as_text = "from_iso8601_timestamp(\"created_at\") >= TIMESTAMP '2026-11-01 00:00:00 UTC' \
+                       AND from_iso8601_timestamp(\"created_at\") < TIMESTAMP '2026-12-01 00:00:00 UTC'";
+        for (field_type, condition) in [
+            (json!("long"), as_micros),
+            (micros.clone(), as_micros),
+            (millis.clone(), as_millis),
+            (json!("string"), as_text),
+            (json!(["null", "long"]), as_micros),
+            (json!(["null", micros]), as_micros),
+            (json!([millis, "null"]), as_millis),
+            (json!(["null", { "type": "string" }]), as_text),
+        ] {
+            let mut folder = shipped("orders").unwrap();
+            let schema = folder.files.get_mut("order.avsc").unwrap();
+            let mut fields: Value = serde_json::from_str(schema).unwrap();
+            let of_source = |field: &&mut Value| field["source"] == "created_at";
+            fields["fields"].as_array_mut().unwrap().iter_mut().find(of_source).unwrap()["type"] = field_type.clone();
+            *schema = fields.to_string();
+            let pipeline = Pipeline::parse(&folder).unwrap_or_else(|mistakes| panic!("{field_type}: {mistakes}"));
+            let key = CounterKey(["7", "orders"].map(str::to_owned).to_vec());
+            let queries = queries(&pipeline, &key, WindowKey::parse("2026-11", Zone::UTC).unwrap()).join("\n");
+            assert!(queries.contains(&format!("\n  AND {condition}\n")), "{field_type}: {queries}");
+        }
     }
 }

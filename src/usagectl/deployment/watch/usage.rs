@@ -43,7 +43,8 @@ impl StackSource {
             return Ok(None);
         }
         let pace = Pace::Units { per_minute: f64::from(USAGE_UNITS) };
-        let table = UsageTable { client: &self.clients.dynamodb, name: &tables.usage, snapshot, pace };
+        let routes = &self.config.pipeline.routes;
+        let table = UsageTable { client: &self.clients.dynamodb, name: &tables.usage, snapshot, routes, pace };
         let mut pass = table.pass(event_source_mapping::now()?);
         let mut counted = 0.0;
         while let Some(pause) = pass.read_page().await? {

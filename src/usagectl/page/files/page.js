@@ -370,7 +370,8 @@ function drawUsage() {
     setChildren(byId("usage-window"), note, () => withCode(note));
     return;
   }
-  const total = shown.total === undefined ? "" : `, ${exact.format(shown.total)} in all`;
+  const shared = shown.shares_records ? ", some of which count the same records" : "";
+  const total = shown.total === undefined ? shared : `, ${exact.format(shown.total)} in all`;
   const passed = shown.window === "total" ? "" : `; ${short.format(shown.elapsed * 100)}% of the ${shown.window} has passed`;
   const window = shown.window === "total" ? "All time" : `The ${shown.window} from ${shown.start.slice(0, 16).replace("T", " ").replace(" 00:00", "")}`;
   delete byId("usage-window").dataset.key;

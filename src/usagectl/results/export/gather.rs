@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use laptop::proof::rows::{Item, Row};
-use usage_aggregator::decimal::Decimal;
 use usage_aggregator::pipeline::VERSION_ATTRIBUTE;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::{Window, Zone};
@@ -71,8 +70,8 @@ impl Selection {
             group: group.clone(),
             measure: measure.clone(),
             correction: None,
-            // DynamoDB may return a number in another notation.
-            value: Decimal::parse(value).map_or_else(|_| value.clone(), |exact| exact.to_string()),
+            // DynamoDB may return a number in another notation. A text stays as it is.
+            value: row.number(measure).map_or_else(|| value.clone(), |exact| exact.to_string()),
             end: end.to_owned(),
             status,
             version,
@@ -143,6 +142,18 @@ mod tests {
         assert_eq!(only.rows(&head(), &Item::new(), &snapshot()).len(), 1);
         let other = Selection { entity: Some("8".to_owned()), ..selection("2026-11-02T02:00:00Z") };
         assert_eq!(other.rows(&head(), &Item::new(), &snapshot()), []);
+    }
+
+    #[test]
+    fn regression_a_text_that_reads_like_a_number_is_exported_as_it_is() {
+        for text in ["007", "1.10", "+49170123", "1e3"] {
+            let measures =
+                [("code", text), ("amount", "1.2E+3")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+            let row = Row { measures: measures.into(), texts: ["code".to_owned()].into(), ..snapshot() };
+            let rows = selection("2026-11-02T02:00:00Z").rows(&head(), &Item::new(), &row);
+            let values: Vec<&str> = rows.iter().map(|row| row.value.as_str()).collect();
+            assert_eq!(values, ["1200", text]);
+        }
     }
 
     #[test]

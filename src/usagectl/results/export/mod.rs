@@ -117,6 +117,27 @@ Exit codes:
 /// One hour more than the last scheduled sweep of a minute, which runs 25 hours after it.
 const USUAL_GRACE: Duration = Duration::from_secs(26 * 3_600);
 
+/// What is exported.
+struct Gathered {
+    head: Head,
+    rows: Sorted,
+    /// How many of the windows have snapshots that may have expired.
+    expired_windows: usize,
+}
+
+impl Gathered {
+    /// Says that usage may be missing.
+    fn note_expired(&self) {
+        if self.expired_windows > 0 {
+            let windows = counted(self.expired_windows, self.head.window.name());
+            console::note(&format!(
+                "note: snapshots of {windows} may have expired (`time_to_live`), so usage may be missing: use a longer --window, or a later \
+                 --start"
+            ));
+        }
+    }
+}
+
 impl Export {
     /// Writes or sends the rows.
     pub async fn run(self, options: &Options) -> anyhow::Result<Done> {
@@ -135,10 +156,11 @@ impl Export {
         };
         let sending = self.send.prepare(&self.place, selection.period.window)?;
         let access = if sending.is_some() { Access::Write } else { Access::Read };
-        let (head, rows) = self.gather(&mut selection, options, access).await?;
+        let gathered = self.gather(&mut selection, options, access).await?;
+        gathered.note_expired();
         match sending {
-            Some(sending) => sending.run(&head, rows, now, options).await,
-            None => self.write(format, &head, rows, (selection.grace, options)),
+            Some(sending) => sending.run(gathered, now, options).await,
+            None => self.write(format, gathered, (selection.grace, options)),
         }
     }
 
@@ -157,12 +179,7 @@ impl Export {
     }
 
     /// The rows in their order, and what they share.
-    async fn gather(
-        &self,
-        selection: &mut Selection,
-        options: &Options,
-        access: Access,
-    ) -> anyhow::Result<(Head, Sorted)> {
+    async fn gather(&self, selection: &mut Selection, options: &Options, access: Access) -> anyhow::Result<Gathered> {
         let deployment = self.place.open(options).await?;
         let variables = deployment.variables(options, access).await?;
         let counting = Counting::of(&variables)?;
@@ -184,10 +201,15 @@ impl Export {
         let mut sorter = Sorter::new(MOST_ROWS);
         let progress = console::spinner("snapshots read");
         let mut measures = Measures::new(&counting);
+        let mut earliest: Option<String> = None;
         let take = |item: &_, row: _| {
             progress.inc(1);
             measures.add(&row);
-            selection.rows(&head, item, &row).into_iter().try_for_each(|row| sorter.push(row))
+            let rows = selection.rows(&head, item, &row);
+            if !rows.is_empty() && earliest.as_deref().is_none_or(|earliest| row.start() < earliest) {
+                earliest = Some(row.start().to_owned());
+            }
+            rows.into_iter().try_for_each(|row| sorter.push(row))
         };
         counting.read_items(&client, partition, take).await?;
         progress.finish_and_clear();
@@ -203,18 +225,18 @@ impl Export {
             corrections::read(&ledger, &head, selection, take).await?;
             progress.finish_and_clear();
         }
-        Ok((head, sorter.sorted()?))
+        let expired_windows = selection.period.expired_windows(earliest.as_deref(), &counting.snapshot, selection.now);
+        Ok(Gathered { head, rows: sorter.sorted()?, expired_windows })
     }
 
     fn write(
         &self,
         format: Format,
-        head: &Head,
-        rows: Sorted,
+        Gathered { head, rows, expired_windows }: Gathered,
         (grace, options): (Duration, &Options),
     ) -> anyhow::Result<Done> {
         let formulas = Formulas { escape_formulas: self.escape_formulas };
-        let mut output = Output::open(format, head, self.output.as_deref(), formulas)?;
+        let mut output = Output::open(format, &head, self.output.as_deref(), formulas)?;
         let (mut closed, mut provisional, mut corrections) = (0, 0, 0);
         for row in rows {
             let row = row?;
@@ -229,7 +251,7 @@ impl Export {
         if let Some(path) = &self.output {
             let written = json!({
                 "file": path, "rows": closed + provisional + corrections, "closed": closed, "provisional": provisional,
-                "corrections": corrections,
+                "corrections": corrections, "expired_windows": expired_windows,
             });
             console::print(&match options.json {
                 true => written.to_string(),

@@ -1,7 +1,12 @@
 //! The windows to export, by the texts of their starts.
 
+use std::iter::successors;
+
+use usage_aggregator::pipeline::Snapshot;
+use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
 
+use super::row::second_of;
 use crate::results::usage::start_length;
 use crate::shell::console::UsageError;
 
@@ -46,6 +51,22 @@ impl Period {
         self.first.as_ref().is_none_or(|first| begins(first) >= *first)
             && self.last.as_ref().is_none_or(|last| begins(last) <= *last)
     }
+
+    /// How many of the windows have snapshots that may have expired. If the period has no start, it begins with `earliest`, the start
+    /// of a window.
+    pub(super) fn expired_windows(&self, earliest: Option<&str>, snapshot: &Snapshot, now: Timestamp) -> usize {
+        let first_day = |first: &String| first.get(..10).map_or_else(|| format!("{first}-01"), str::to_owned);
+        let second = match &self.first {
+            Some(first) => snapshot.zone.day(&first_day(first)),
+            None => earliest.and_then(second_of),
+        };
+        let Some(second) = second else { return 0 };
+        let at = |second: i64| self.window.at(second, snapshot.zone);
+        // The period can begin with an hour of that day, and a week before its month.
+        let windows = successors(Some(at(second)), |span| Some(at(span.end())));
+        let expired = windows.take_while(|span| snapshot.has_expired(*span, now)).map(|span| span.start_text());
+        expired.skip_while(|start| !self.contains(start)).take_while(|start| self.contains(start)).count()
+    }
 }
 
 #[cfg(test)]
@@ -73,6 +94,27 @@ mod tests {
             };
             assert!(inside.iter().all(contains), "{period:?}");
             assert!(!outside.iter().any(contains), "{period:?}");
+        }
+    }
+
+    #[test]
+    fn windows_that_may_have_expired_are_counted() {
+        use usage_aggregator::pipeline::{Pipeline, shipped};
+        // Hours are kept for 90 days, days for 400.
+        let snapshot = Pipeline::parse(&shipped("orders").unwrap()).unwrap().snapshot.unwrap();
+        let now = Timestamp::parse("2026-11-30T12:00:00Z").unwrap();
+        for (window, start, end, earliest, expired) in [
+            (Window::Hour, "2026-07", "", None, 31 * 24),
+            (Window::Hour, "2026-09-01T03", "2026-09", None, 8),
+            (Window::Hour, "2026-11", "", None, 0),
+            (Window::Hour, "", "", Some("2026-09-01T10:00:00Z"), 1),
+            (Window::Hour, "", "", None, 0),
+            (Window::Day, "2025-10-20", "2026-11", None, 6),
+            (Window::Month, "2000-01", "2026-11", None, 0),
+            (Window::Total, "", "", Some("2000-01-01T00:00:00Z"), 0),
+        ] {
+            let period = period(window, start, end).unwrap();
+            assert_eq!(period.expired_windows(earliest, &snapshot, now), expired, "{period:?}");
         }
     }
 

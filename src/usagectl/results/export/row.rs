@@ -46,7 +46,7 @@ pub(super) struct UsageRow {
     pub measure: String,
     /// What the correction is, if this is one; `None` sorts first.
     pub correction: Option<Box<Correction>>,
-    /// An exact decimal number.
+    /// An exact decimal number, or a text.
     pub value: String,
     /// The first second after the window as RFC 3339 text.
     pub end: String,

@@ -141,10 +141,7 @@ struct Ranked<'r> {
 impl<'r> Ranking<'r> {
     fn new(rows: &'r [Row], measure: &str) -> anyhow::Result<Ranking<'r>> {
         let measured = || rows.iter().filter(|row| row.measures.contains_key(measure));
-        if measured().any(|row| {
-            row.aggregate(measure) != Aggregate::Sum
-                && row.measures.get(measure).is_some_and(|text| Decimal::parse(text).is_err())
-        }) {
+        if measured().any(|row| row.aggregate(measure) != Aggregate::Sum && row.number(measure).is_none()) {
             return Err(
                 UsageError(format!("--measure: `{measure}` has texts, which have no rank; choose another")).into()
             );

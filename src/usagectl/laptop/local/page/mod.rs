@@ -151,11 +151,12 @@ impl RunSource<'_> {
     /// Reads the table to its end. `None` if the pipeline counts nothing.
     async fn usage(&self, page: &Page) -> anyhow::Result<Option<Usage>> {
         let site = &self.run.site;
-        let (Some(tables), Some(snapshot)) = (&site.tables, &site.handler.pipeline().snapshot) else {
+        let pipeline = site.handler.pipeline();
+        let (Some(tables), Some(snapshot)) = (&site.tables, &pipeline.snapshot) else {
             return Ok(None);
         };
         let client = &self.run.place.clients.dynamodb;
-        let table = UsageTable { client, name: &tables.usage, snapshot, pace: PACE };
+        let table = UsageTable { client, name: &tables.usage, snapshot, routes: &pipeline.routes, pace: PACE };
         let mut pass = table.pass(self.run.clock.now());
         while let Some(pause) = pass.read_page().await? {
             tokio::time::sleep(pause).await;

@@ -7,10 +7,10 @@ use futures::future::join_all;
 use serde_json::{Map, Value, json};
 use usage_aggregator::time::Timestamp;
 
-use super::event::Identity;
+use super::event::{Address, Identity};
 use super::{Customers, Event, EventName, Http, Request, Target, Verdict};
+use crate::results::export::Gathered;
 use crate::results::export::row::{Head, Status, UsageRow};
-use crate::results::export::sorter::Sorted;
 use crate::shell::console::{self, Done, counted};
 use crate::shell::options::Options;
 
@@ -35,6 +35,8 @@ struct Tally {
     sent: usize,
     known: usize,
     provisional: usize,
+    /// Windows whose snapshots may have expired.
+    expired_windows: usize,
     refused: Vec<(UsageRow, String)>,
 }
 
@@ -67,15 +69,16 @@ impl Sending {
     /// Sends the rows of closed windows, or prints the requests.
     pub(in crate::results::export) async fn run(
         self,
-        head: &Head,
-        rows: Sorted,
+        Gathered { head, rows, expired_windows }: Gathered,
         now: Timestamp,
         options: &Options,
     ) -> anyhow::Result<Done> {
+        let head = &head;
         let (most, at_once) = self.target.batches();
         let identity = Identity { source: &self.source, are_replaced: self.target.replaces_events() };
         let progress = console::spinner("events sent");
-        let (mut tally, mut batch) = (Tally::default(), Vec::new());
+        let mut tally = Tally { expired_windows, ..Tally::default() };
+        let mut batch = Vec::new();
         let mut latest = Latest { seconds: self.target.one_event_in(head.window), windows: HashMap::new() };
         for row in rows {
             let row = row?;
@@ -120,11 +123,13 @@ impl Sending {
         let Some(customer) = self.customers.of(row.entity()) else {
             return Ok(Err((row, "the --customers file has no line for this entity".to_owned())));
         };
-        let Some(event) = Event::new(head, row.clone(), name, customer, identity) else {
-            return Ok(Err((row, "the end of the window is not a valid time".to_owned())));
+        let second = match self.target.second(head, &row) {
+            Ok(second) => second,
+            Err(objection) => return Ok(Err((row, objection))),
         };
+        let event = Event::new(head, row, Address { name, customer, second }, identity);
         Ok(match self.target.objection(&event, now) {
-            Some(objection) => Err((row, objection)),
+            Some(objection) => Err((event.row, objection)),
             None => Ok(event),
         })
     }
@@ -224,14 +229,14 @@ impl Sending {
     }
 
     fn conclude(&self, head: &Head, tally: &Tally, options: &Options) -> anyhow::Result<Done> {
-        let Tally { requests, sent, known, provisional, refused } = tally;
+        let Tally { requests, sent, known, provisional, expired_windows, refused } = tally;
         let title = self.target.title();
         if options.json && !self.is_dry {
             let refused: Vec<Value> =
                 refused.iter().map(|(row, why)| json!({ "row": head.describe(row), "reason": why })).collect();
             let line = json!({
                 "target": title.to_lowercase(), "requests": requests, "sent": sent, "already_there": known,
-                "provisional": provisional, "refused": refused,
+                "provisional": provisional, "expired_windows": expired_windows, "refused": refused,
             });
             console::print(&line.to_string())?;
         } else if self.is_dry {

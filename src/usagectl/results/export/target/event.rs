@@ -1,7 +1,7 @@
 //! An event: what a billing system gets of a row. Its identifier depends on nothing but the row's place, so that the same row
 //! always is the same event; for a system that uses the last event of a window, it depends on all that the event says.
 
-use crate::results::export::row::{Head, UsageRow, column, second_of};
+use crate::results::export::row::{Head, UsageRow, column};
 use crate::shell::console::UsageError;
 
 /// An event for a billing system.
@@ -13,7 +13,7 @@ pub(super) struct Event {
     pub name: String,
     /// The customer or subscription.
     pub customer: String,
-    /// The last second of the window, in seconds since the epoch.
+    /// The second of the window to which the target counts the row, in seconds since the epoch.
     pub second: i64,
     /// The row.
     pub row: UsageRow,
@@ -29,17 +29,18 @@ pub(super) struct Identity<'i> {
     pub are_replaced: bool,
 }
 
+/// What is said of a row in a system: the event's name, the customer, and the second.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    pub name: String,
+    pub customer: String,
+    pub second: i64,
+}
+
 impl Event {
-    /// The event of a row; `None` if its window has no valid end.
-    pub(super) fn new(
-        head: &Head,
-        row: UsageRow,
-        name: String,
-        customer: String,
-        identity: &Identity<'_>,
-    ) -> Option<Event> {
-        // The last second is in the same window for everyone, and a customer of any moment of the window is one by then.
-        let second = second_of(&row.end)? - 1;
+    /// The event of a row.
+    pub(super) fn new(head: &Head, row: UsageRow, address: Address, identity: &Identity<'_>) -> Event {
+        let Address { name, customer, second } = address;
         let mut fields: Vec<(String, String)> =
             head.group.iter().map(|name| column(name).to_owned()).zip(row.group.iter().cloned()).collect();
         for (name, text) in [
@@ -51,7 +52,7 @@ impl Event {
         ] {
             fields.push((name.to_owned(), text.to_owned()));
         }
-        Some(Event { id: id(head, &row, (&name, &customer), identity), name, customer, second, row, fields })
+        Event { id: id(head, &row, (&name, &customer), identity), name, customer, second, row, fields }
     }
 }
 
@@ -126,17 +127,16 @@ pub(super) mod tests {
     use std::collections::BTreeSet;
 
     use super::super::super::row::tests::{head, row};
+    use super::super::Target;
     use super::*;
 
     /// The event of a row without versions.
     pub(in super::super) fn event(entity: &str, measure: &str, value: &str) -> Event {
         let identity = Identity { source: "stack", are_replaced: false };
-        let name = EventName::parse("{resource}_{measure}")
-            .unwrap()
-            .of(&head(), &row(entity, "orders", measure, value))
-            .unwrap();
-        Event::new(&head(), row(entity, "orders", measure, value), name, format!("customer-{entity}"), &identity)
-            .unwrap()
+        let row = row(entity, "orders", measure, value);
+        let name = EventName::parse("{resource}_{measure}").unwrap().of(&head(), &row).unwrap();
+        let second = Target::Lago.second(&head(), &row).unwrap();
+        Event::new(&head(), row, Address { name, customer: format!("customer-{entity}"), second }, &identity)
     }
 
     #[test]

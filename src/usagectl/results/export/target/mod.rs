@@ -17,6 +17,7 @@ use clap::{Args, ValueEnum};
 use usage_aggregator::time::{DAY_SECONDS, HOUR_SECONDS, Timestamp};
 use usage_aggregator::window::Window;
 
+use crate::results::export::row::{Head, UsageRow, second_of};
 use crate::shell::console::UsageError;
 use crate::stack::Where;
 use customers::Customers;
@@ -103,6 +104,19 @@ impl Target {
     /// How many seconds have one event of a customer and name, if the target ignores all but the last one.
     fn one_event_in(self, window: Window) -> Option<i64> {
         (self == Target::Stripe).then_some(if window == Window::Hour { HOUR_SECONDS } else { DAY_SECONDS })
+    }
+
+    /// The second of the event of a row. The last one is in the same window for everyone, and a customer of any moment of the
+    /// window is one by then.
+    ///
+    /// # Errors
+    /// If no second of the window will do.
+    fn second(self, head: &Head, row: &UsageRow) -> Result<i64, String> {
+        let invalid = "its window is not a valid time";
+        match self.one_event_in(head.window) {
+            Some(period) => stripe::second(head.window.at(second_of(&row.start).ok_or(invalid)?, head.zone), period),
+            None => Ok(second_of(&row.end).ok_or(invalid)? - 1),
+        }
     }
 
     /// Why the target wouldn't take an event, if it wouldn't.
