@@ -225,6 +225,17 @@ async fn an_empty_batch_makes_no_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_one_minute_and_type_takes_a_page_and_a_file() {
+    let world = World::new("two-calls", "orders").await;
+    let function = world.function();
+    let outcome = function.handler.append(&event(&orders(50)), &at(NOW)).await.unwrap();
+    assert_eq!(outcome.durable, 50);
+    let mut operations: Vec<String> = function.http.calls().into_iter().map(|(call, _)| call.operation).collect();
+    operations.sort();
+    assert_eq!(operations, ["PutItem", "PutObject"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_messages_are_one_batch() {
     let world = World::new("ten-thousand", "alleycat").await;
     let messages: Vec<Value> = (0..10_000).map(|number| message(number, number % 200)).collect();

@@ -219,3 +219,41 @@ async fn exact_counting_costs_less_than_adding_sums() {
         );
     }
 }
+
+/// A number of KiB in this process's status.
+fn resident_kib(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim_matches([':', ' ', '\t', 'k', 'B']).parse().unwrap()
+}
+
+/// What one fold takes of 60 pages of 1,000 records each, of 5,000 entities. `COST=1` runs it.
+#[tokio::test(start_paused = true)]
+async fn a_fold_of_sixty_thousand_records_takes_little_memory() {
+    if std::env::var("COST").is_err() {
+        return;
+    }
+    let (place, mut notices, mut random) = (Place::new(), Vec::new(), fastrand::Rng::with_seed(1));
+    let names: Vec<String> = (0..5_000).map(|entity| format!("customer-{entity:06}")).collect();
+    for page in 0..60 {
+        let records: Vec<Counted<'_>> = (page * BATCH..(page + 1) * BATCH)
+            .map(|number| (number, names[random.usize(0..names.len())].as_str(), 0, random.i64(1..10_000)))
+            .collect();
+        notices.extend(place.append(&records, 1).await);
+    }
+    let mut mebibytes = Vec::new();
+    for _ in 0..2 {
+        // The peak begins anew.
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        let before = resident_kib("VmRSS");
+        let folded = place.fold(&notices).await;
+        assert_eq!((folded.settled, folded.error.map(|error| error.message)), (notices.len(), None));
+        mebibytes.push((resident_kib("VmHWM") - before) / 1024);
+    }
+    println!(
+        "A fold of 60,000 records of 5,000 entities: {} MiB with the 15,000 snapshots that the embedded",
+        mebibytes[0]
+    );
+    println!("DynamoDB keeps; the same again, with nothing to write: {} MiB.", mebibytes[1]);
+    assert!(mebibytes[0] <= 192 && mebibytes[1] <= 128, "{mebibytes:?}");
+}
