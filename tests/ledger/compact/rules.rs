@@ -135,19 +135,54 @@ async fn a_lost_answer_makes_one_file() {
     }
 }
 
+/// Ten files of ten records, each of which repeats a record of the file before it.
+fn put_ten_files(place: &Place) {
+    (0..10_u64).for_each(|file| drop(place.put_raw(&(9 * file..9 * file + 10).collect::<Vec<_>>())));
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_unit_that_does_not_fit_into_memory_is_refused_with_the_remedy() {
+async fn regression_a_unit_that_does_not_fit_into_memory_becomes_several_files() {
     let place = Place::new();
-    place.put_raw(&(0..100).collect::<Vec<_>>());
+    put_ten_files(&place);
     place.set_time(END + HOUR);
-    let compactor = Compactor { memory_bytes: 10_000, ..place.compactor() };
+    let small = |effect: Effect| Compactor { memory_bytes: 6_000, effect, ..place.compactor() };
+    let planned = compact(&small(Effect::DryRun), &place.schema).await.unwrap();
+    assert_eq!(place.parquet_keys(), [""; 0]);
+    let compacted = compact(&small(Effect::Commit), &place.schema).await.unwrap();
+    assert_eq!(compacted, planned);
+    assert!(compacted.files.len() > 2, "{compacted:?}");
+    let sum = |count: fn(&usage_compact::ParquetFile) -> u64| compacted.files.iter().map(count).sum::<u64>();
+    assert_eq!((sum(|file| file.rows), sum(|file| file.raw_rows), sum(|file| file.raw_files)), (91, 100, 10));
+    assert_eq!(place.parquet_keys().len(), compacted.files.len());
+    for minutes in [0, 30, 60] {
+        place.set_time(END + HOUR + minutes * MINUTE);
+        assert_eq!(place.query(), once(0..=90), "after {minutes} minutes");
+    }
+    // Nothing is left to do until the raw files are deleted.
+    assert_eq!(place.compact().await.unwrap().files, []);
+    place.pass(24 * HOUR);
+    assert_eq!(place.compact().await.unwrap().deleted.len(), 10);
+    assert_eq!(place.query(), once(0..=90));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_whose_compacted_ids_do_not_fit_into_memory_is_refused_with_the_remedy() {
+    let place = Place::new();
+    put_ten_files(&place);
+    place.set_time(END + HOUR);
+    let compactor = Compactor { memory_bytes: 2_000, ..place.compactor() };
     let error = compact(&compactor, &place.schema).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config);
     assert_eq!(
         error.message,
-        "compact order 2026-11-28 2026-11-28T08: its rows take more than 0 MB; raise the function's memory until this unit is compacted, and set ARCHIVE_UNIT to a shorter unit for those to come"
+        "compact order 2026-11-28 2026-11-28T08: the ids of its compacted rows take more than 0 MB; raise the function's memory until this unit is compacted, and set ARCHIVE_UNIT to a shorter unit for those to come"
     );
-    assert_eq!(place.parquet_keys(), [""; 0]);
+    // What fits is compacted, and more memory does the rest.
+    assert!(!place.parquet_keys().is_empty());
+    place.compact().await.unwrap();
+    place.pass(HOUR);
+    assert_eq!(place.query(), once(0..=90));
+    assert_eq!(place.compacted().values().map(|file| file.rows.len()).sum::<usize>(), 91);
 }
 
 #[tokio::test(start_paused = true)]
