@@ -7,6 +7,7 @@ use usage_aggregator::archive::RecordSchema;
 use usage_aggregator::error::Error;
 
 use crate::columns::Columns;
+use crate::found::{DELETE_AFTER_SECONDS, Found};
 use crate::merge::{Merged, Planned};
 use crate::store::{Archive, Listed, Put};
 use crate::work::{UnitKey, is_settled};
@@ -18,6 +19,8 @@ const EFFECTIVE_AFTER_SECONDS: i64 = 30 * 60;
 const LEAST_LEFT_SECONDS: i64 = 10 * 60;
 /// A unit is overdue if nothing of it is compacted this long after its end, which is an hour after it is compacted in any case.
 const OVERDUE_SECONDS: i64 = 4 * 3_600;
+/// Files of a unit that is compacted are overdue this long after they arrived.
+const LATE_OVERDUE_SECONDS: i64 = 3_600;
 /// How often a job may find that another one was faster, or that its put failed, before it leaves the unit to the next job.
 const ATTEMPTS: usize = 20;
 /// Objects that are fetched or deleted at once.
@@ -51,7 +54,7 @@ pub enum Due {
     Nothing,
     /// Raw files.
     Files,
-    /// Raw files, and although the unit ended hours ago, nothing of it has been compacted.
+    /// Raw files that should have been compacted long ago.
     Overdue,
 }
 
@@ -134,7 +137,7 @@ impl Compactor {
         while attempts < ATTEMPTS {
             let found = self.look(key).await?;
             let new: Vec<&Listed> = found.new_files().into_iter().filter(|raw| !planned.has(raw)).collect();
-            if !self.is_ready(key, &new) {
+            if !self.is_ready(key, &found, &new) {
                 compacted.waiting = u64::try_from(new.len()).unwrap_or(u64::MAX);
                 compacted.deleted = self.delete_old(key, &found, None).await?;
                 return Ok(compacted);
@@ -169,17 +172,18 @@ impl Compactor {
     pub async fn tidy(&self, key: &UnitKey) -> Result<Due, Error> {
         let found = self.look(key).await?;
         self.delete_old(key, &found, None).await?;
-        Ok(match self.is_ready(key, &found.new_files()) {
+        let new = found.new_files();
+        Ok(match self.is_ready(key, &found, &new) {
             false => Due::Nothing,
-            true if found.parquet.is_empty() && (self.clock)() > key.unit.end_seconds() + OVERDUE_SECONDS => {
-                Due::Overdue
-            }
+            true if (self.clock)() > overdue_at(key, &found, &new) => Due::Overdue,
             true => Due::Files,
         })
     }
 
-    fn is_ready(&self, key: &UnitKey, new: &[&Listed]) -> bool {
+    fn is_ready(&self, key: &UnitKey, found: &Found, new: &[&Listed]) -> bool {
         let Some(newest) = new.iter().map(|raw| raw.modified).max() else { return false };
+        // More of a unit that has a Parquet file can make another one at once.
+        let newest = if found.parquet.is_empty() { newest } else { i64::MIN };
         self.timing == Timing::Now || is_settled(key.unit, newest, (self.clock)())
     }
 
@@ -222,6 +226,17 @@ impl Compactor {
             Put::LookAgain(error) => Published::LookAgain(error),
         })
     }
+}
+
+/// From when on these new files are overdue.
+fn overdue_at(key: &UnitKey, found: &Found, new: &[&Listed]) -> i64 {
+    let Some(effective) = found.parquet.iter().map(|file| file.footer.effective).max() else {
+        return key.unit.end_seconds() + OVERDUE_SECONDS;
+    };
+    // Until then, they wait to be deleted if all of their rows are compacted already.
+    let kept_until = effective + DELETE_AFTER_SECONDS;
+    let oldest = new.iter().map(|raw| raw.modified).min().unwrap_or(i64::MAX);
+    kept_until.max(oldest).saturating_add(LATE_OVERDUE_SECONDS)
 }
 
 enum Published {

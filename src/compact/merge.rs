@@ -69,7 +69,7 @@ impl Compactor {
             })?;
             merged.ids.push((raw, ids));
             watch();
-            // Files without new rows name no Parquet file, so reading continues until there is something to put.
+            // A file without new rows isn't named by any Parquet file, so reading continues until there is something to put.
             if merged.rows.len() > 0 && known_bytes + merged.rows.memory_bytes() > self.memory_bytes {
                 break;
             }

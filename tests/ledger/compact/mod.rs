@@ -4,6 +4,7 @@ mod doubt;
 mod function;
 mod interleaved;
 mod killed;
+mod late;
 mod place;
 mod proof;
 mod rules;

@@ -9,12 +9,7 @@ use serde_json::json;
 use usage_aggregator::error::ErrorKind;
 use usage_compact::{CompactedFile, Compactor, Due, Effect, RecordType, Timing, raw_units};
 
-use super::place::{END, HOUR, MINUTE, Place, compact, key, raw_file, schema};
-
-/// Every record once.
-fn once(records: impl IntoIterator<Item = u64>) -> std::collections::BTreeMap<u64, usize> {
-    records.into_iter().map(|record| (record, 1)).collect()
-}
+use super::place::{END, HOUR, MINUTE, Place, compact, key, once, raw_file, schema};
 
 #[tokio::test(start_paused = true)]
 async fn each_row_is_in_one_half() {
@@ -39,37 +34,6 @@ async fn each_row_is_in_one_half() {
     place.set_time(END + 30 * MINUTE + 24 * HOUR);
     assert_eq!(place.compact().await.unwrap().deleted.len(), 2);
     assert_eq!((place.raw_keys().len(), place.query()), (0, once(1..=4)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn late_rows_make_another_file() {
-    let place = Place::new();
-    place.put_raw(&[1, 2]);
-    place.set_time(END + 20 * MINUTE);
-    place.compact().await.unwrap();
-    // One row is late, the other is a redelivery.
-    place.set_time(END + 5 * HOUR);
-    place.put_raw(&[2, 3]);
-    let compacted = place.compact().await.unwrap();
-    assert_eq!((compacted.files[0].rows, compacted.files[0].raw_rows), (1, 2));
-    assert!(compacted.files[0].key.ends_with("/2026-11-28T08-001.parquet"));
-    // The late row is seen when its own file takes effect.
-    assert_eq!(place.query(), once(1..=2));
-    place.pass(30 * MINUTE);
-    assert_eq!(place.query(), once(1..=3));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_late_file_without_new_rows_makes_no_file_and_is_deleted() {
-    let place = Place::new();
-    place.put_raw(&[1, 2]);
-    place.set_time(END + HOUR);
-    place.compact().await.unwrap();
-    place.set_time(END + 25 * HOUR + 30 * MINUTE);
-    let late = place.put_raw(&[2]);
-    let compacted = place.compact().await.unwrap();
-    assert_eq!((compacted.files.len(), compacted.deleted.contains(&late)), (0, true));
-    assert_eq!((place.raw_keys().len(), place.parquet_keys().len()), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -258,7 +222,7 @@ async fn the_work_is_the_units_that_have_raw_files() {
     assert_eq!(compactor.tidy(&key()).await.unwrap(), Due::Nothing);
     place.set_time(END);
     assert_eq!(compactor.tidy(&key()).await.unwrap(), Due::Files);
-    // The alarm HourNotCompacted. A late file of a compacted unit isn't overdue.
+    // The alarm HourNotCompacted. A late file of a compacted unit isn't overdue for a day.
     place.set_time(END + 5 * HOUR);
     assert_eq!(compactor.tidy(&key()).await.unwrap(), Due::Overdue);
     place.compact().await.unwrap();
