@@ -108,7 +108,7 @@ impl Projected<'_> {
             return Some(format!("{range}, which excludes today, {}", now.date()));
         }
         let (first, last) = self.files.filter(|(first, last)| !is_in(*first) || !is_in(*last))?;
-        Some(format!("{range}, but it has files of {first} to {last}"))
+        Some(format!("{range}, but there are files of {first} to {last}"))
     }
 
     /// The date that its range begins with, if it is one.
