@@ -32,7 +32,8 @@ def main(template, folder, pipeline, now=FAR_FUTURE, date=None):
     lake = SessionContext(SessionConfig().set("datafusion.explain.show_sizes", "false"))
     lake.register_udf(regexp_extract)
     names = sorted(os.listdir(os.path.join(folder, "avro")))
-    dates = [register(lake, folder, name) for name in names]
+    declared = {table["TableInput"]["Name"]: [column["Name"] for column in table["TableInput"]["StorageDescriptor"]["Columns"]] for table in of(mine, "AWS::Glue::Table")}
+    dates = [register(lake, folder, name, declared) for name in names]
     if now == "types":
         print(json.dumps({table: columns_of(lake, table) for name in names for table in (name, f"{name}_compacted")}))
         return
@@ -58,8 +59,8 @@ def of(resources, of_type):
     return [resource["Properties"] for resource in resources if resource["Type"] == of_type]
 
 
-def register(lake, folder, name):
-    """Registers the raw and the compacted rows of a record type, and returns its dates."""
+def register(lake, folder, name, declared):
+    """Registers the raw and the compacted rows of a record type, and returns its dates. Declared columns that no file has are null."""
     raw = files_of(os.path.join(folder, "avro", name))
     compacted = files_of(os.path.join(folder, "parquet", name))
     for table, files, read in [(name, raw, lake.register_avro), (f"{name}_compacted", compacted, lake.register_parquet)]:
@@ -71,13 +72,26 @@ def register(lake, folder, name):
             columns += [f"'{date}' AS partition_date", f"'{path}' AS \"$path\"", f"CAST('{written}' AS timestamp) AS \"$file_modified_time\""]
             parts.append(f"SELECT {', '.join(columns)} FROM \"{table}/{number}\"")
         if parts:
-            lake.sql(f'CREATE VIEW "{table}" AS {" UNION ALL ".join(parts)}')
+            # Files of older schemas have other columns.
+            lake.sql(f'CREATE VIEW "{table}/files" AS {" UNION ALL BY NAME ".join(parts)}')
+            lake.sql(f'CREATE VIEW "{table}" AS SELECT *{missing(lake, f"{table}/files", declared[table])} FROM "{table}/files"')
+    # As tables without rows: DataFusion 55 optimizes a RIGHT JOIN of a relation that is empty for certain into nothing.
     if not compacted:
-        nothing = f"SELECT *, '' AS unit, CAST(0 AS bigint) AS effective FROM \"{name}\" WHERE false"
-        lake.sql(f'CREATE VIEW "{name}_compacted" AS {nothing}')
+        fields = list(lake.table(name).schema())
+        found = {field.name.lower() for field in fields}
+        types = {"effective": NUMBER}
+        fields += [pyarrow.field(column, types.get(column, TEXT)) for column in declared[f"{name}_compacted"] if column not in found]
+        lake.from_arrow(pyarrow.schema(fields).empty_table(), f"{name}_compacted")
     if not raw:
-        lake.sql(f'CREATE VIEW "{name}" AS SELECT * EXCLUDE (unit, effective) FROM "{name}_compacted" WHERE false')
+        fields = [field for field in lake.table(f"{name}_compacted").schema() if field.name not in ("unit", "effective")]
+        lake.from_arrow(pyarrow.schema(fields).empty_table(), name)
     return [date for date, _ in raw + compacted]
+
+
+def missing(lake, table, declared):
+    """The declared columns that a table lacks, to be selected with its own."""
+    found = {field.name.lower() for field in lake.table(table).schema()}
+    return "".join(f', NULL AS "{column}"' for column in declared if column not in found)
 
 
 def files_of(folder):

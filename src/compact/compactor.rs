@@ -1,16 +1,14 @@
 //! Compacts one unit. Any number of jobs may do so at the same time, and each may die anywhere: a Parquet file is put only if its
 //! number is free, and a raw file is deleted only when all of its rows have been seen in Parquet files for a day.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures::stream::{self, StreamExt, TryStreamExt};
 use usage_aggregator::archive::RecordSchema;
 use usage_aggregator::error::Error;
 
 use crate::columns::Columns;
-use crate::found::Found;
-use crate::rows::{Id, Rows};
+use crate::found::{DELETE_AFTER_SECONDS, Found};
+use crate::merge::{Merged, Planned};
 use crate::store::{Archive, Listed, Put};
 use crate::work::{UnitKey, is_settled};
 use crate::write::{FileFacts, parquet_file};
@@ -21,8 +19,10 @@ const EFFECTIVE_AFTER_SECONDS: i64 = 30 * 60;
 const LEAST_LEFT_SECONDS: i64 = 10 * 60;
 /// A unit is overdue if nothing of it is compacted this long after its end, which is an hour after it is compacted in any case.
 const OVERDUE_SECONDS: i64 = 4 * 3_600;
-/// How often a job looks at a unit before it leaves it to the next one.
-const LOOKS: usize = 20;
+/// Files of a unit that is compacted are overdue this long after they arrived.
+const LATE_OVERDUE_SECONDS: i64 = 3_600;
+/// How often a job may find that another one was faster, or that its put failed, before it leaves the unit to the next job.
+const ATTEMPTS: usize = 20;
 /// Objects that are fetched or deleted at once.
 pub(crate) const CONCURRENCY: usize = 16;
 
@@ -54,7 +54,7 @@ pub enum Due {
     Nothing,
     /// Raw files.
     Files,
-    /// Raw files, and although the unit ended hours ago, nothing of it has been compacted.
+    /// Raw files that should have been compacted long ago.
     Overdue,
 }
 
@@ -69,15 +69,15 @@ pub struct Compactor {
     pub timing: Timing,
     /// Whether anything is changed.
     pub effect: Effect,
-    /// The memory for the rows of a unit.
+    /// The memory for the rows of one Parquet file, and for the ids of the unit's rows that are compacted already.
     pub memory_bytes: usize,
 }
 
 /// A record type whose rows can be compacted.
 #[derive(Debug)]
 pub struct RecordType<'s> {
-    schema: &'s RecordSchema,
-    columns: Columns,
+    pub(crate) schema: &'s RecordSchema,
+    pub(crate) columns: Columns,
 }
 
 impl RecordType<'_> {
@@ -118,19 +118,12 @@ pub struct ParquetFile {
     pub raw_rows: u64,
 }
 
-/// The rows of new raw files.
-struct Merged {
-    rows: Rows,
-    /// The ids in each raw file.
-    ids: Vec<(Listed, Vec<Id>)>,
-}
-
 impl Compactor {
     /// Compacts a unit, and deletes the raw files that are due. `watch` is called after each raw file that was read.
     ///
     /// # Errors
-    /// If a call fails, a file can't be read with the current schema, or the rows don't fit into memory. Whatever has been done
-    /// is consistent, and the next call continues.
+    /// If a call fails, a file can't be read with the current schema, or the ids of the compacted rows don't fit into memory. Whatever
+    /// has been done is consistent, and the next call continues.
     pub async fn compact(
         &self,
         of: &RecordType<'_>,
@@ -138,30 +131,38 @@ impl Compactor {
         watch: &(dyn Fn() + Sync),
     ) -> Result<Compacted, Error> {
         let mut compacted = Compacted::default();
+        let mut planned = Planned::default();
         let mut last_error = None;
-        for _ in 0..LOOKS {
+        let mut attempts = 0;
+        while attempts < ATTEMPTS {
             let found = self.look(key).await?;
-            let new = found.new_files();
-            if !self.is_ready(key, &new) {
+            let new: Vec<&Listed> = found.new_files().into_iter().filter(|raw| !planned.has(raw)).collect();
+            if !self.is_ready(key, &found, &new) {
                 compacted.waiting = u64::try_from(new.len()).unwrap_or(u64::MAX);
                 compacted.deleted = self.delete_old(key, &found, None).await?;
                 return Ok(compacted);
             }
-            let merged = self.merge(of, key, &found, &new, watch).await?;
+            let merged = self.merge(of, key, &found, &planned, watch).await?;
             if merged.rows.len() == 0 {
                 compacted.deleted = self.delete_old(key, &found, Some(&merged.ids)).await?;
                 return Ok(compacted);
             }
-            match self.publish(of, key, &found, merged).await? {
-                Published::File(file) => compacted.files.push(file),
-                Published::LookAgain(error) => last_error = error.or(last_error),
-            }
+            let number = found.next_number() + planned.files;
             if self.effect == Effect::DryRun {
-                return Ok(compacted);
+                planned.add(&merged);
+            }
+            match self.publish(of, key, number, merged).await? {
+                Published::File(file) => compacted.files.push(file),
+                Published::LookAgain(error) => {
+                    attempts += 1;
+                    last_error = error.or(last_error);
+                }
             }
         }
         let why = last_error.map_or_else(|| "other jobs compact it at the same time".to_owned(), |error| error.message);
-        Err(Error::transient(format!("compact {key}: gave up after {LOOKS} attempts, the next run continues: {why}")))
+        Err(Error::transient(format!(
+            "compact {key}: gave up after {ATTEMPTS} attempts, the next run continues: {why}"
+        )))
     }
 
     /// Deletes the raw files of a unit that are due, and returns whether it has new ones to compact.
@@ -171,66 +172,30 @@ impl Compactor {
     pub async fn tidy(&self, key: &UnitKey) -> Result<Due, Error> {
         let found = self.look(key).await?;
         self.delete_old(key, &found, None).await?;
-        Ok(match self.is_ready(key, &found.new_files()) {
+        let new = found.new_files();
+        Ok(match self.is_ready(key, &found, &new) {
             false => Due::Nothing,
-            true if found.parquet.is_empty() && (self.clock)() > key.unit.end_seconds() + OVERDUE_SECONDS => {
-                Due::Overdue
-            }
+            true if (self.clock)() > overdue_at(key, &found, &new) => Due::Overdue,
             true => Due::Files,
         })
     }
 
-    fn is_ready(&self, key: &UnitKey, new: &[&Listed]) -> bool {
+    fn is_ready(&self, key: &UnitKey, found: &Found, new: &[&Listed]) -> bool {
         let Some(newest) = new.iter().map(|raw| raw.modified).max() else { return false };
+        // More of a unit that has a Parquet file can make another one at once.
+        let newest = if found.parquet.is_empty() { newest } else { i64::MIN };
         self.timing == Timing::Now || is_settled(key.unit, newest, (self.clock)())
     }
 
-    /// The rows of `new`, each record once, without those that the unit's Parquet files have.
-    async fn merge(
-        &self,
-        of: &RecordType<'_>,
-        key: &UnitKey,
-        found: &Found,
-        new: &[&Listed],
-        watch: &(dyn Fn() + Sync),
-    ) -> Result<Merged, Error> {
-        let mut known = HashSet::new();
-        for file in &found.parquet {
-            known.extend(self.ids(key, file).await?);
-        }
-        let mut merged = Merged { rows: Rows::default(), ids: Vec::new() };
-        let gets: Vec<_> = new.iter().map(|raw| self.raw(key, raw)).collect();
-        let mut files = stream::iter(gets).buffered(CONCURRENCY);
-        while let Some(file) = files.try_next().await? {
-            // Another job has deleted it, because its rows were in Parquet files for a day.
-            let Some((raw, body)) = file else { continue };
-            let ids = merged.rows.read(&body, of.schema, &of.columns, |id| known.contains(id));
-            let ids = ids.map_err(|why| {
-                let path = self.raw_key(key, &raw.name);
-                Error::poison(format!("read s3://{}/{path} with the current schema: {why}", self.archive.bucket))
-            })?;
-            merged.ids.push((raw, ids));
-            if merged.rows.memory_bytes() > self.memory_bytes {
-                let megabytes = self.memory_bytes / 1_000_000;
-                return Err(Error::config(format!(
-                    "compact {key}: its rows take more than {megabytes} MB; raise the function's memory until this unit is compacted, and set ARCHIVE_UNIT to a shorter unit for those to come"
-                )));
-            }
-            watch();
-        }
-        merged.rows.sort();
-        Ok(merged)
-    }
-
-    /// Puts the next Parquet file, unless another job was faster or too much time has passed.
+    /// Puts the Parquet file with this number, unless another job was faster or too much time has passed.
     async fn publish(
         &self,
         of: &RecordType<'_>,
         key: &UnitKey,
-        found: &Found,
+        number: u32,
         merged: Merged,
     ) -> Result<Published, Error> {
-        let name = format!("{}-{:03}.parquet", key.unit, found.next_number());
+        let name = format!("{}-{number:03}.parquet", key.unit);
         let path = self.parquet_key(key, &name);
         let now = (self.clock)();
         let effective = match self.timing {
@@ -261,6 +226,17 @@ impl Compactor {
             Put::LookAgain(error) => Published::LookAgain(error),
         })
     }
+}
+
+/// From when on these new files are overdue.
+fn overdue_at(key: &UnitKey, found: &Found, new: &[&Listed]) -> i64 {
+    let Some(effective) = found.parquet.iter().map(|file| file.footer.effective).max() else {
+        return key.unit.end_seconds() + OVERDUE_SECONDS;
+    };
+    // Until then, they wait to be deleted if all of their rows are compacted already.
+    let kept_until = effective + DELETE_AFTER_SECONDS;
+    let oldest = new.iter().map(|raw| raw.modified).min().unwrap_or(i64::MAX);
+    kept_until.max(oldest).saturating_add(LATE_OVERDUE_SECONDS)
 }
 
 enum Published {

@@ -14,7 +14,7 @@ use crate::store::Listed;
 use crate::work::UnitKey;
 
 /// Raw files are deleted this long after the files that have their rows began to count.
-const DELETE_AFTER_SECONDS: i64 = DAY_SECONDS;
+pub(crate) const DELETE_AFTER_SECONDS: i64 = DAY_SECONDS;
 /// The end of a Parquet file that is fetched at first: usually all of the footer.
 const TAIL_BYTES: u64 = 64 * 1024;
 

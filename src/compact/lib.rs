@@ -56,6 +56,7 @@ mod function;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod merge;
 #[cfg(feature = "function")]
 mod prove;
 mod read;

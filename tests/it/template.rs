@@ -15,6 +15,7 @@ mod mapping;
 pub mod moto;
 mod pipelines;
 mod policies;
+mod renamed;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,11 +43,16 @@ pub fn template() -> &'static Value {
 
 /// The template as SAM transforms it with these parameters, given as `NAME=VALUE`.
 fn transformed(parameters: &[&str]) -> Value {
+    transformed_file(Path::new("template.yaml"), parameters)
+}
+
+/// A template as SAM transforms it.
+fn transformed_file(template: &Path, parameters: &[&str]) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("template.json");
     let output = Command::new(python())
-        .args(["tests/transform.py", "template.yaml"])
-        .arg(&target)
+        .arg("tests/transform.py")
+        .args([template, &target])
         .args(parameters)
         .current_dir(root())
         .output()

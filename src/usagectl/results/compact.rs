@@ -19,7 +19,7 @@ use crate::shell::options::Options;
 use crate::shell::table;
 use crate::stack::{Access, Where};
 
-/// The memory for the rows of one unit.
+/// The memory for the rows of one Parquet file, and for the ids of those of its unit that are compacted already.
 const MEMORY_BYTES: usize = 4_000_000_000;
 
 /// Compact the Avro files of past hours into Parquet files, each record once

@@ -28,6 +28,17 @@ pub(super) struct Column {
     pub presto: String,
     /// What a view shows for a compacted row from before the field existed, unless that is null.
     pub default: Option<String>,
+    /// The names, in lower case, under which compacted rows from before the field was renamed have it.
+    pub aliases: Vec<String>,
+}
+
+impl Column {
+    /// The expression for a compacted row's value, without the default. `table` is what stands before a column: nothing, or `name.`.
+    pub(super) fn compacted(&self, table: &str) -> String {
+        let names = std::iter::once(&self.name).chain(&self.aliases);
+        let columns: Vec<String> = names.map(|name| format!("{table}\"{name}\"")).collect();
+        if self.aliases.is_empty() { columns.concat() } else { format!("coalesce({})", columns.join(", ")) }
+    }
 }
 
 /// The columns for the fields of a record, in order.
@@ -51,10 +62,26 @@ pub(super) fn columns(schema: &Schema) -> Result<Vec<Column>, Vec<String>> {
         }
         if let Some(Types { hive, presto }) = reader.field(&field.name, field) {
             let default = default_of(&field.schema, field.default.as_ref(), &presto, reader.names);
-            columns.push(Column { name, hive, presto, default });
+            columns.push(Column { name, hive, presto, default, aliases: aliases(field, record) });
         }
     }
     if reader.mistakes.is_empty() { Ok(columns) } else { Err(reader.mistakes) }
+}
+
+/// The aliases of a field that can be read as columns of compacted rows.
+///
+/// One that is another field's name is read only if the field can't be null: where it is null, the column has the other field's value.
+fn aliases(field: &RecordField, record: &RecordSchema) -> Vec<String> {
+    let can_be_null = matches!(&field.schema, Schema::Union(union) if union.variants().contains(&Schema::Null));
+    let is_field = |name: &String| record.fields.iter().any(|other| other.name.eq_ignore_ascii_case(name));
+    let mut aliases: Vec<String> = Vec::new();
+    for alias in field.aliases.iter().map(|alias| alias.to_lowercase()) {
+        let is_own = field.name.eq_ignore_ascii_case(&alias) || RESERVED.contains(&alias.as_str());
+        if !is_own && !aliases.contains(&alias) && !(can_be_null && is_field(&alias)) {
+            aliases.push(alias);
+        }
+    }
+    aliases
 }
 
 /// The same type in Hive and in Presto.
@@ -229,6 +256,20 @@ mod tests {
         let fixed = json!({ "type": "fixed", "name": "F", "size": 4 });
         let columns = of(json!([{ "name": "a", "type": fixed }, { "name": "b", "type": "F" }])).unwrap();
         assert_eq!(columns[0], columns[1]);
+    }
+
+    #[test]
+    fn an_alias_is_read_unless_the_column_could_have_the_value_of_another_field() {
+        let fields = json!([
+            { "name": "bytes", "type": "long", "default": 0, "aliases": ["Size", "Bytes", "unit", "size", "Length"] },
+            { "name": "length", "type": "long" },
+            { "name": "note", "type": ["null", "string"], "default": null, "aliases": ["LENGTH", "text"] },
+        ]);
+        let schema = Schema::parse(&json!({ "type": "record", "name": "Row", "fields": fields })).unwrap();
+        let columns = columns(&schema).unwrap();
+        assert_eq!(columns[0].compacted(""), r#"coalesce("bytes", "size", "length")"#);
+        assert_eq!(columns[1].compacted("known."), r#"known."length""#);
+        assert_eq!(columns[2].compacted("known."), r#"coalesce(known."note", known."text")"#);
     }
 
     #[test]

@@ -67,12 +67,10 @@ impl Place {
         glue.create_database().database_input(database).send().await.unwrap();
         let pipeline = Pipeline::parse(&shipped("orders").unwrap()).unwrap();
         for (name, schema) in pipeline.schemas() {
-            glue.create_table()
-                .database_name("moto")
-                .table_input(athena_table(name, schema.json()))
-                .send()
-                .await
-                .unwrap();
+            for name in [name.to_owned(), format!("{name}_compacted")] {
+                let table = athena_table(&name, schema.json());
+                glue.create_table().database_name("moto").table_input(table).send().await.unwrap();
+            }
         }
         let bucket = self.output("ArchiveBucketName");
         let tls = json!({ "Version": "2012-10-17", "Statement": [{ "Sid": "OnlyByTls", "Effect": "Deny", "Principal": "*",

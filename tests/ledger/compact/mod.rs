@@ -5,6 +5,7 @@ mod evolved;
 mod function;
 mod interleaved;
 mod killed;
+mod late;
 mod place;
 mod proof;
 mod rules;

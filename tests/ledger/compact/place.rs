@@ -83,9 +83,9 @@ impl Place {
         compact(&self.compactor(), &self.schema).await
     }
 
-    /// A job that dies where a fault says so.
-    pub async fn compact_or_die(&self) {
-        let compactor = self.compactor();
+    /// A job with this memory that dies where a fault says so.
+    pub async fn compact_or_die(&self, memory_bytes: usize) {
+        let compactor = Compactor { memory_bytes, ..self.compactor() };
         tokio::select! {
             biased;
             // It may fail, as any job.
@@ -150,37 +150,50 @@ impl Place {
     pub fn query(&self) -> BTreeMap<u64, usize> {
         let mut query = Query::new(self);
         while query.step(self) {}
-        query.seen
+        query.seen()
     }
 }
 
-/// A query of the view, which reads the Parquet files, which units are compacted, and the raw files at different moments.
+/// A query of the view, which reads the Parquet files, the ids in them, and the raw files at different moments, in any order.
 pub struct Query {
     pub start: i64,
-    steps: usize,
-    is_compacted: bool,
-    pub seen: BTreeMap<u64, usize>,
+    steps: i64,
+    compacted: Vec<u64>,
+    known: BTreeSet<u64>,
+    raw: BTreeSet<u64>,
 }
 
 impl Query {
     pub fn new(place: &Place) -> Query {
-        Query { start: place.now(), steps: 0, is_compacted: false, seen: BTreeMap::new() }
+        let start = place.now();
+        Query { start, steps: 0, compacted: Vec::new(), known: BTreeSet::new(), raw: BTreeSet::new() }
     }
 
     /// Reads the next part. Returns whether there is more.
     pub fn step(&mut self, place: &Place) -> bool {
-        let start = self.start;
-        let compacted = || place.compacted().into_values().filter(move |file| file.at <= start);
-        let mut see = |rows: Vec<u64>| rows.into_iter().for_each(|row| *self.seen.entry(row).or_default() += 1);
-        match self.steps {
-            0 => compacted().for_each(|file| see(file.rows)),
-            1 => self.is_compacted = compacted().next().is_some(),
-            _ if self.is_compacted => {}
-            _ => see(place.raw_rows().into_iter().collect()),
+        let files = place.compacted().into_values().filter(|file| file.at <= self.start);
+        let rows = files.flat_map(|file| file.rows);
+        match (self.start / MINUTE + self.steps) % 3 {
+            0 => self.compacted = rows.collect(),
+            1 => self.known = rows.collect(),
+            _ => self.raw = place.raw_rows(),
         }
         self.steps += 1;
         self.steps < 3
     }
+
+    /// How often it sees each record, once it has read everything.
+    pub fn seen(&self) -> BTreeMap<u64, usize> {
+        let mut seen = BTreeMap::new();
+        let rows = self.compacted.iter().chain(self.raw.difference(&self.known));
+        rows.for_each(|row| *seen.entry(*row).or_default() += 1);
+        seen
+    }
+}
+
+/// Every record once.
+pub fn once(records: impl IntoIterator<Item = u64>) -> BTreeMap<u64, usize> {
+    records.into_iter().map(|record| (record, 1)).collect()
 }
 
 pub async fn compact(compactor: &Compactor, schema: &RecordSchema) -> Result<Compacted, Error> {

@@ -9,12 +9,7 @@ use serde_json::json;
 use usage_aggregator::error::ErrorKind;
 use usage_compact::{CompactedFile, Compactor, Due, Effect, RecordType, Timing, raw_units};
 
-use super::place::{END, HOUR, MINUTE, Place, compact, key, raw_file, schema};
-
-/// Every record once.
-fn once(records: impl IntoIterator<Item = u64>) -> std::collections::BTreeMap<u64, usize> {
-    records.into_iter().map(|record| (record, 1)).collect()
-}
+use super::place::{END, HOUR, MINUTE, Place, compact, key, once, raw_file, schema};
 
 #[tokio::test(start_paused = true)]
 async fn each_row_is_in_one_half() {
@@ -39,37 +34,6 @@ async fn each_row_is_in_one_half() {
     place.set_time(END + 30 * MINUTE + 24 * HOUR);
     assert_eq!(place.compact().await.unwrap().deleted.len(), 2);
     assert_eq!((place.raw_keys().len(), place.query()), (0, once(1..=4)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn late_rows_make_another_file() {
-    let place = Place::new();
-    place.put_raw(&[1, 2]);
-    place.set_time(END + 20 * MINUTE);
-    place.compact().await.unwrap();
-    // One row is late, the other is a redelivery.
-    place.set_time(END + 5 * HOUR);
-    place.put_raw(&[2, 3]);
-    let compacted = place.compact().await.unwrap();
-    assert_eq!((compacted.files[0].rows, compacted.files[0].raw_rows), (1, 2));
-    assert!(compacted.files[0].key.ends_with("/2026-11-28T08-001.parquet"));
-    // The late row is seen when its own file takes effect.
-    assert_eq!(place.query(), once(1..=2));
-    place.pass(30 * MINUTE);
-    assert_eq!(place.query(), once(1..=3));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_late_file_without_new_rows_makes_no_file_and_is_deleted() {
-    let place = Place::new();
-    place.put_raw(&[1, 2]);
-    place.set_time(END + HOUR);
-    place.compact().await.unwrap();
-    place.set_time(END + 25 * HOUR + 30 * MINUTE);
-    let late = place.put_raw(&[2]);
-    let compacted = place.compact().await.unwrap();
-    assert_eq!((compacted.files.len(), compacted.deleted.contains(&late)), (0, true));
-    assert_eq!((place.raw_keys().len(), place.parquet_keys().len()), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,19 +99,54 @@ async fn a_lost_answer_makes_one_file() {
     }
 }
 
+/// Ten files of ten records, each of which repeats a record of the file before it.
+fn put_ten_files(place: &Place) {
+    (0..10_u64).for_each(|file| drop(place.put_raw(&(9 * file..9 * file + 10).collect::<Vec<_>>())));
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_unit_that_does_not_fit_into_memory_is_refused_with_the_remedy() {
+async fn regression_a_unit_that_does_not_fit_into_memory_becomes_several_files() {
     let place = Place::new();
-    place.put_raw(&(0..100).collect::<Vec<_>>());
+    put_ten_files(&place);
     place.set_time(END + HOUR);
-    let compactor = Compactor { memory_bytes: 10_000, ..place.compactor() };
+    let small = |effect: Effect| Compactor { memory_bytes: 6_000, effect, ..place.compactor() };
+    let planned = compact(&small(Effect::DryRun), &place.schema).await.unwrap();
+    assert_eq!(place.parquet_keys(), [""; 0]);
+    let compacted = compact(&small(Effect::Commit), &place.schema).await.unwrap();
+    assert_eq!(compacted, planned);
+    assert!(compacted.files.len() > 2, "{compacted:?}");
+    let sum = |count: fn(&usage_compact::ParquetFile) -> u64| compacted.files.iter().map(count).sum::<u64>();
+    assert_eq!((sum(|file| file.rows), sum(|file| file.raw_rows), sum(|file| file.raw_files)), (91, 100, 10));
+    assert_eq!(place.parquet_keys().len(), compacted.files.len());
+    for minutes in [0, 30, 60] {
+        place.set_time(END + HOUR + minutes * MINUTE);
+        assert_eq!(place.query(), once(0..=90), "after {minutes} minutes");
+    }
+    // Nothing is left to do until the raw files are deleted.
+    assert_eq!(place.compact().await.unwrap().files, []);
+    place.pass(24 * HOUR);
+    assert_eq!(place.compact().await.unwrap().deleted.len(), 10);
+    assert_eq!(place.query(), once(0..=90));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_whose_compacted_ids_do_not_fit_into_memory_is_refused_with_the_remedy() {
+    let place = Place::new();
+    put_ten_files(&place);
+    place.set_time(END + HOUR);
+    let compactor = Compactor { memory_bytes: 2_000, ..place.compactor() };
     let error = compact(&compactor, &place.schema).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config);
     assert_eq!(
         error.message,
-        "compact order 2026-11-28 2026-11-28T08: its rows take more than 0 MB; raise the function's memory until this unit is compacted, and set ARCHIVE_UNIT to a shorter unit for those to come"
+        "compact order 2026-11-28 2026-11-28T08: the ids of its compacted rows take more than 0 MB; raise the function's memory until this unit is compacted, and set ARCHIVE_UNIT to a shorter unit for those to come"
     );
-    assert_eq!(place.parquet_keys(), [""; 0]);
+    // What fits is compacted, and more memory does the rest.
+    assert!(!place.parquet_keys().is_empty());
+    place.compact().await.unwrap();
+    place.pass(HOUR);
+    assert_eq!(place.query(), once(0..=90));
+    assert_eq!(place.compacted().values().map(|file| file.rows.len()).sum::<usize>(), 91);
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,7 +222,7 @@ async fn the_work_is_the_units_that_have_raw_files() {
     assert_eq!(compactor.tidy(&key()).await.unwrap(), Due::Nothing);
     place.set_time(END);
     assert_eq!(compactor.tidy(&key()).await.unwrap(), Due::Files);
-    // The alarm HourNotCompacted. A late file of a compacted unit isn't overdue.
+    // The alarm HourNotCompacted. A late file of a compacted unit isn't overdue for a day.
     place.set_time(END + 5 * HOUR);
     assert_eq!(compactor.tidy(&key()).await.unwrap(), Due::Overdue);
     place.compact().await.unwrap();

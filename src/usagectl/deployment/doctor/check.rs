@@ -240,7 +240,7 @@ checks! {
         "problem: a schema differs, or a table is missing"
         athena::schema;
     Projection "projection"
-        "`projection.enabled`, the range of partition_date, the dates in the archive"
+        "`projection.enabled` and the range of partition_date of the tables of raw and compacted rows, the dates in the archive"
         "problem: off; warning: the range excludes today, or a date that has files"
         athena::projection;
     AlarmActions "alarm-actions"

@@ -116,7 +116,20 @@ impl<'s> Comparison<'s> {
                 None => self.unsafe_(&inner, "added", "old rows have no value for it; give it a default"),
             }
         }
+        self.ambiguous_aliases(path, old, new);
         self.within.pop();
+    }
+
+    /// Aliases that have become the name of another field: a row with that name can't be told to be from before the field was renamed.
+    fn ambiguous_aliases(&mut self, path: &str, old: &'s RecordSchema, new: &'s RecordSchema) {
+        let before = ambiguous(old);
+        for (field, alias) in ambiguous(new).into_iter().filter(|pair| !before.contains(pair)) {
+            self.unsafe_(
+                &joined(path, field),
+                format!("alias {alias} is another field"),
+                "readers would take that field's value, or lose the values from before this field was renamed; give the other field another name",
+            );
+        }
     }
 
     /// A field that has another name in the new schema.
@@ -125,7 +138,13 @@ impl<'s> Comparison<'s> {
             return;
         }
         let change = format!("renamed to {}", new.name);
+        let is_same_column = old.name.eq_ignore_ascii_case(&new.name);
         match (new.aliases.contains(&old.name), old.default.is_some()) {
+            (true, _) if path != old.name && !is_same_column => self.unsafe_(
+                path,
+                change,
+                "Athena reads the fields of a record in Parquet files by their names, so compacted rows would lose the values; keep the name, or add a new field",
+            ),
             (false, _) => {
                 let reason = format!(
                     "Athena ignores case, so it would show the default in old rows instead of their values; keep the name, or add \"aliases\": [\"{}\"]",
@@ -246,6 +265,16 @@ fn successor<'s>(field: &RecordField, new: &'s RecordSchema) -> Option<&'s Recor
     let aliased = || new.fields.iter().find(|other| other.aliases.contains(&field.name));
     let cased = || new.fields.iter().find(|other| other.name.eq_ignore_ascii_case(&field.name));
     same.or_else(aliased).or_else(cased)
+}
+
+/// The fields that have an alias which is the name of another one.
+fn ambiguous(record: &RecordSchema) -> Vec<(&str, &str)> {
+    let others = |field: &RecordField, alias: &str| {
+        let is_it = |other: &RecordField| other.name != field.name && other.name.eq_ignore_ascii_case(alias);
+        record.fields.iter().any(is_it)
+    };
+    let aliases = record.fields.iter().flat_map(|field| field.aliases.iter().map(move |alias| (field, alias)));
+    aliases.filter(|(field, alias)| others(field, alias)).map(|(field, alias)| (&*field.name, &**alias)).collect()
 }
 
 fn joined(path: &str, name: &str) -> String {

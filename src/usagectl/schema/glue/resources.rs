@@ -32,6 +32,10 @@ pub(super) fn table(pipeline: &Pipeline, record_type: &RecordType<'_>, schema: &
 /// The table of a record type's compacted rows.
 pub(super) fn compacted_table(pipeline: &Pipeline, record_type: &RecordType<'_>) -> String {
     let table = record_type.compacted();
+    let mut columns = hive_columns(&record_type.columns);
+    for (name, hive) in record_type.former_columns() {
+        columns.push_str(&hive_column(name, hive));
+    }
     let own = format!(
         "            - {{ Name: {UNIT}, Type: string }}\n            - {{ Name: {EFFECTIVE}, Type: bigint }}\n"
     );
@@ -45,7 +49,7 @@ pub(super) fn compacted_table(pipeline: &Pipeline, record_type: &RecordType<'_>)
             formats: "org.apache.hadoop.hive.ql.io.parquet.MapredParquet",
             serde: "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
             parameters: String::new(),
-            columns: hive_columns(&record_type.columns) + &own,
+            columns: columns + &own,
         },
     )
 }
@@ -172,11 +176,11 @@ pub(super) fn named_query(pipeline: &Pipeline, query: &NamedQuery) -> String {
 }
 
 fn hive_columns(columns: &[Column]) -> String {
-    let mut text = String::new();
-    for Column { name, hive, .. } in columns {
-        let _ = writeln!(text, "            - {{ Name: {}, Type: {} }}", quoted(name), quoted(hive));
-    }
-    text
+    columns.iter().map(|Column { name, hive, .. }| hive_column(name, hive)).collect()
+}
+
+fn hive_column(name: &str, hive: &str) -> String {
+    format!("            - {{ Name: {}, Type: {} }}\n", quoted(name), quoted(hive))
 }
 
 /// `orders` and `order_line_table` become `OrdersOrderLineTable`.

@@ -1,6 +1,7 @@
 //! The faults that each check finds.
 
 mod ledger;
+mod projection;
 
 use serde_json::json;
 
@@ -11,7 +12,6 @@ use super::super::finding::Verdict;
 use super::super::finding::Verdict::{NoData, Problem, Unknown, Warning};
 use super::good::{BUCKET_ARN, STREAM, ago, role, topic, variables};
 use crate::stack::BlockedShard;
-use usage_aggregator::time::Timestamp;
 
 /// A fault, the check that finds it, and its verdict.
 pub(crate) type Case = (&'static str, Check, Verdict, fn(&mut Facts));
@@ -56,6 +56,7 @@ pub(crate) fn broken() -> Vec<Case> {
         function_cases(),
         delivery_cases(),
         storage_cases(),
+        projection::cases(),
         monitoring_cases(),
         ledger::cases(),
     ]
@@ -271,31 +272,6 @@ fn storage_cases() -> Vec<Case> {
 
 fn monitoring_cases() -> Vec<Case> {
     vec![
-        ("no projection", C::Projection, Problem, |f| {
-            drop(f.glue.as_mut().unwrap()[0].parameters.remove("projection.enabled"))
-        }),
-        ("partitions start after today", C::Projection, Warning, |f| {
-            drop(
-                f.glue.as_mut().unwrap()[0]
-                    .parameters
-                    .insert("projection.partition_date.range".into(), "2027-01-01,NOW+1DAYS".into()),
-            )
-        }),
-        ("partitions end before today", C::Projection, Warning, |f| {
-            drop(
-                f.glue.as_mut().unwrap()[0]
-                    .parameters
-                    .insert("projection.partition_date.range".into(), "2026-01-01,2026-11-25".into()),
-            )
-        }),
-        ("a file of a date beyond the partitions", C::Projection, Warning, |f| {
-            let dates = [ago(86_400), Timestamp::parse("2026-12-31T00:00:00Z").unwrap()].map(Timestamp::date);
-            f.partition_dates = Ok(vec![("order".into(), dates[0], dates[1])]);
-        }),
-        ("a file of a date before the partitions", C::Projection, Warning, |f| {
-            let dates = [Timestamp::parse("2025-12-31T00:00:00Z").unwrap(), ago(0)].map(Timestamp::date);
-            f.partition_dates = Ok(vec![("order".into(), dates[0], dates[1])]);
-        }),
         ("no alarms", C::AlarmActions, Warning, |f| f.alarms = Ok(Vec::new())),
         ("actions are disabled", C::AlarmActions, Problem, |f| f.alarms.as_mut().unwrap()[0].actions_enabled = false),
         ("no action", C::AlarmActions, Problem, |f| f.alarms.as_mut().unwrap()[1].actions = 0),

@@ -42,14 +42,15 @@ pub(crate) fn table(name: &str) -> Table {
 pub(crate) fn glue(pipeline: &Pipeline) -> Vec<GlueTable> {
     let parameters = [("projection.enabled", "true"), ("projection.partition_date.range", "2026-01-01,NOW+1DAYS")];
     let parameters: BTreeMap<String, String> = parameters.map(|(name, value)| (name.into(), value.into())).into();
-    let schemas = pipeline.schemas();
-    schemas
-        .map(|(name, schema)| GlueTable {
-            name: name.into(),
-            parameters: parameters.clone(),
-            schema_literal: Some(schema.json().into()),
-        })
-        .collect()
+    let table = |name: &str, schema_literal: Option<String>| GlueTable {
+        name: name.into(),
+        parameters: parameters.clone(),
+        schema_literal,
+    };
+    let both = pipeline
+        .schemas()
+        .map(|(name, schema)| [table(name, Some(schema.json().into())), table(&format!("{name}_compacted"), None)]);
+    both.flatten().collect()
 }
 
 pub(crate) fn mapping() -> Mapping {

@@ -176,3 +176,33 @@ fn a_renamed_field_keeps_its_values_by_an_alias() {
         assert_eq!(found, [(verdict, change.to_owned())], "{what}: {findings:?}");
     }
 }
+
+#[test]
+fn regression_a_renamed_field_inside_a_record_is_unsafe() {
+    let record = |inner: Value| json!({ "type": "record", "name": "Inner", "fields": [inner] });
+    let wraps = |node: Value| [node.clone(), json!({ "type": "array", "items": node }), json!(["null", node])];
+    let old = json!({ "name": "x", "type": "int", "default": 0 });
+    let new = json!({ "name": "y", "type": "int", "default": 0, "aliases": ["x"], "attribute": "x" });
+    for (old, new) in wraps(record(old)).into_iter().zip(wraps(record(new))) {
+        let findings = compare(&schema(&field(old)), &schema(&field(new)));
+        let found: Vec<_> = findings.iter().map(|it| (it.verdict, it.path.as_str(), it.change.as_str())).collect();
+        assert_eq!(found, [(Verdict::Unsafe, "a.x", "renamed to y")], "{findings:?}");
+        assert!(findings[0].reason.contains("compacted rows would lose the values"), "{findings:?}");
+    }
+}
+
+#[test]
+fn regression_an_alias_that_becomes_the_name_of_another_field_is_unsafe() {
+    let text = |name: &str| json!({ "name": name, "type": "string", "default": "" });
+    let renamed = json!({ "name": "b", "type": "string", "default": "", "aliases": ["A"] });
+    let schema = |fields: Value| Schema::parse(&json!({ "type": "record", "name": "Row", "fields": fields })).unwrap();
+    let (old, new) = (schema(json!([renamed])), schema(json!([renamed, text("a")])));
+    let findings = compare(&old, &new);
+    let found: Vec<_> = findings.iter().map(|it| (it.verdict, format!("{}: {}", it.path, it.change))).collect();
+    assert_eq!(
+        found,
+        [(Verdict::Safe, "a: added".to_owned()), (Verdict::Unsafe, "b: alias A is another field".to_owned())]
+    );
+    // It stays so, which is nothing new.
+    assert_eq!(compare(&new, &new), []);
+}
