@@ -85,12 +85,14 @@ impl<'c, 'p> Deltas<'c, 'p> {
             return Ok(());
         }
         let changes = self.counting.pending.iter().filter(|sum| sum.effect().is_some());
-        let changed: Vec<_> = changes.map(|sum| std::ptr::from_ref(sum.measure)).collect();
+        let changed: Vec<&Measure> = changes.map(|sum| sum.measure).collect();
         let event = self.event;
         self.add(routed, bindings, |counter, measure| match &measure.amount {
             Amount::Each { events, along_with: Some(other) } if events.contains(&event) => {
-                let other = counter.measures.get(*other)?;
-                changed.iter().any(|measure| std::ptr::eq(*measure, other)).then_some(Share::Plus)
+                let name = &counter.measures.get(*other)?.name;
+                // If several measures of the counter have this name, their amounts are added up in the first that found something.
+                let mut own = counter.measures.iter().filter(|own| own.name == *name);
+                own.any(|own| changed.iter().any(|changed| std::ptr::eq(*changed, own))).then_some(Share::Plus)
             }
             _ => None,
         })
