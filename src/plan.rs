@@ -2,7 +2,6 @@
 //! be printed, compared and committed. Making one is pure and needs no clock.
 
 pub mod backfill;
-mod count_from;
 mod drafts;
 mod entity;
 mod event;
@@ -109,7 +108,7 @@ pub struct Planner<'p> {
 impl<'p> Planner<'p> {
     /// Starts a plan without records.
     pub fn new(pipeline: &'p Pipeline, context: &'p PlanContext) -> Self {
-        let (plan, counting) = (Plan::default(), Counting::new(pipeline));
+        let (plan, counting) = (Plan::default(), Counting::new(pipeline, context.count_from));
         Planner {
             pipeline,
             context,
@@ -185,8 +184,7 @@ impl<'p> Planner<'p> {
         }
         let routed = self.route(record)?;
         self.route = routed.as_ref().map(|(route, _)| route.record_type.as_str());
-        let mut deltas = self.deltas(record, routed.as_ref(), backfill)?;
-        self.leave_out_before_count_from(&mut deltas);
+        let deltas = self.deltas(record, routed.as_ref(), backfill)?;
         self.check(record, &deltas)?;
         let archived = match routed {
             Some((route, _)) if backfill.is_none_or(|backfill| backfill.archives) => {
