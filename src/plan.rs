@@ -48,6 +48,8 @@ pub struct Plan {
     pub rejected: Option<Rejection>,
     /// Rejected records that don't end the plan, in the order of the batch. They have no effect either.
     pub quarantined: Vec<Quarantined>,
+    /// Records that ask for a target which can't be named, the first for each target. They count all the same.
+    pub refused: Vec<Quarantined>,
     /// What is counted, in the order of first appearance.
     pub groups: Vec<Group>,
     /// What is archived, by record type and partition.

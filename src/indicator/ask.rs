@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::contribution::{Contribution, ItemRoute, TargetKey, of_routed};
+use super::contribution::{Contribution, ItemRoute, TargetKey, Unnamed, of_routed};
 use super::item::{is_own_write, same};
 use crate::outline::{Entry, Lookup, Outline, OutlinedRecord};
 use crate::pipeline::{Indicator, Pipeline, Route};
@@ -18,6 +18,15 @@ pub struct Asked {
     pub target: TargetKey,
     /// Why it is asked for.
     pub cause: Cause,
+}
+
+/// What a record asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// The targets.
+    pub targets: Vec<Asked>,
+    /// Those that the captures of its item don't name: the index in [`Pipeline::indicators`], and these captures.
+    pub unnamed: Vec<(usize, Vec<String>)>,
 }
 
 /// Why a target is asked for.
@@ -39,10 +48,10 @@ struct Images<'r> {
 /// The targets that a record asks for.
 ///
 /// # Errors
-/// If the record has no keys or lacks an image that an indicator needs, or if it doesn't name one target.
-pub fn asked(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> Result<Vec<Asked>, Fault> {
+/// If the record has no keys or lacks an image that an indicator needs.
+pub fn asked(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> Result<Asks, Fault> {
     if pipeline.indicators.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Asks::default());
     }
     if record.keys.is_empty() {
         let message = "are missing: a message of a plain Kinesis stream has no table, which the pipeline's indicators need; remove \
@@ -52,7 +61,7 @@ pub fn asked(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> Result<Vec<Ask
     let texts = key_texts(record);
     let Some(images) = images(record) else {
         if !may_matter(pipeline, record, &texts) {
-            return Ok(Vec::new());
+            return Ok(Asks::default());
         }
         let message = "leaves out an image that an indicator needs; set the view type to NEW_AND_OLD_IMAGES";
         return Err(Fault::new(Code::ImageNotCarried, "StreamViewType", message));
@@ -60,6 +69,7 @@ pub fn asked(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> Result<Vec<Ask
     let routed = |item| Some((ItemRoute::of(pipeline, record.keys, item)?, item));
     let [old, new] = [images.old, images.new].map(|image| image.and_then(routed));
     let mut asked = Vec::new();
+    let mut unnamed = Vec::new();
     for (number, indicator) in pipeline.indicators.iter().enumerate() {
         if let Some(target) = as_target(indicator, record, images, &texts) {
             asked.push(Asked { indicator: number, target, cause: Cause::Target });
@@ -68,10 +78,15 @@ pub fn asked(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> Result<Vec<Ask
             Some((route, item)) => of_routed(indicator, route, *item),
             None => Ok(None),
         };
-        let (before, after) = (give(&old)?, give(&new)?);
+        let (before, after) = (give(&old), give(&new));
         if before == after {
             continue;
         }
+        // An item that doesn't name its target counts for none, so that nothing is missing where it was.
+        if let Err(Unnamed { variables, .. }) = &after {
+            unnamed.push((number, variables.clone()));
+        }
+        let (before, after) = (before.ok().flatten(), after.ok().flatten());
         for Contribution { target, .. } in before.into_iter().chain(after) {
             let ask = Asked { indicator: number, target, cause: Cause::Item };
             if !asked.contains(&ask) {
@@ -79,7 +94,7 @@ pub fn asked(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> Result<Vec<Ask
             }
         }
     }
-    Ok(asked)
+    Ok(Asks { targets: asked, unnamed })
 }
 
 /// Whether a record's images differ, but only in the maps of indicators whose target the item is.

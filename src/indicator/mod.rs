@@ -13,9 +13,9 @@ mod recompute;
 mod table;
 mod values;
 
-pub use ask::{Asked, Cause, asked, changes_only_indicators};
+pub use ask::{Asked, Asks, Cause, asked, changes_only_indicators};
 pub use attribute::from_item;
-pub use contribution::{Contribution, Input, Scalar, TargetKey, contribution};
+pub use contribution::{Contribution, Input, Scalar, TargetKey, Unnamed, contribution};
 pub use item::same;
 pub use recompute::{Failure, Recomputed, Recomputer, Written};
 pub use table::{SourceTable, StoredTarget};

@@ -112,7 +112,7 @@ fn asks(old: Option<&Item<'static>>, new: Option<&Item<'static>>) -> (String, bo
     let mut written = WrittenItems::default();
     let record = written.record(record(old.or(new).unwrap(), change(old, new)));
     let said = |asked: &Asked| format!("{}: {} ({:?})", asked.indicator, asked.target[0].1, asked.cause);
-    let asked = asked(&pipeline, &record).unwrap().iter().map(said).collect::<Vec<_>>().join(", ");
+    let asked = asked(&pipeline, &record).unwrap().targets.iter().map(said).collect::<Vec<_>>().join(", ");
     (asked, changes_only_indicators(&pipeline, &record))
 }
 
