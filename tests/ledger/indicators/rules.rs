@@ -286,8 +286,7 @@ async fn regression_the_first_write_of_others_inserts_what_the_function_has_crea
     let pipeline = with_groups();
     let (_, (_, created)) = created(with_groups()).await;
     let created = created.unwrap();
-    let named = |item: Item| {
-        let mut item = item;
+    let named = |mut item: Item| {
         item.insert("name".to_owned(), text("x"));
         Some(item)
     };
