@@ -53,6 +53,8 @@ impl Plan {
             fields.insert("targets".to_owned(), targets.collect());
             let source_table = self.targets.first().map(|target| &*target.table);
             fields.insert("source_table".to_owned(), source_table.into());
+            let refused: Vec<Value> = self.refused.iter().map(|refused| rejected(&refused.rejection)).collect();
+            fields.extend((!refused.is_empty()).then(|| ("refused".to_owned(), refused.into())));
         }
         Ok(described)
     }

@@ -2,10 +2,10 @@
 //! be printed, compared and committed. Making one is pure and needs no clock.
 
 pub mod backfill;
-mod count_from;
 mod drafts;
 mod entity;
 mod event;
+mod own;
 mod partition;
 mod recent;
 mod route;
@@ -13,19 +13,17 @@ mod size;
 mod tally;
 mod targets;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::ops::ControlFlow;
 
 use crate::archive::{self, ArchiveUnit, FileDraft, Partition, UnitLength};
 use crate::decode::Decoded;
-use crate::indicator::changes_only_indicators;
 use crate::outline::OutlinedRecord;
 use crate::pipeline::{Pipeline, Route};
 use crate::record::{Code, Fault, IdHasher, ImageOf, RecordId, Rejection};
 use crate::time::Timestamp;
-use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys, snapshot_of};
+use crate::usage::{Counting, Delta, Effect, Group, KeyNumber, Segment, check_keys};
 use backfill::Backfill;
 use drafts::Drafts;
 pub use entity::Evidence;
@@ -49,6 +47,8 @@ pub struct Plan {
     pub rejected: Option<Rejection>,
     /// Rejected records that don't end the plan, in the order of the batch. They have no effect either.
     pub quarantined: Vec<Quarantined>,
+    /// Records that ask for a target which can't be named, the first for each target. They count all the same.
+    pub refused: Vec<Quarantined>,
     /// What is counted, in the order of first appearance.
     pub groups: Vec<Group>,
     /// What is archived, by record type and partition.
@@ -109,7 +109,7 @@ pub struct Planner<'p> {
 impl<'p> Planner<'p> {
     /// Starts a plan without records.
     pub fn new(pipeline: &'p Pipeline, context: &'p PlanContext) -> Self {
-        let (plan, counting) = (Plan::default(), Counting::new(pipeline));
+        let (plan, counting) = (Plan::default(), Counting::new(pipeline, context.count_from));
         Planner {
             pipeline,
             context,
@@ -178,15 +178,14 @@ impl<'p> Planner<'p> {
         }
         let backfill = Backfill::of(record);
         // The records of a backfill are of no change.
-        let can_ask = !self.pipeline.indicators.is_empty() && backfill.is_none();
-        let asks = can_ask && self.ask(index, record)?;
-        if can_ask && changes_only_indicators(self.pipeline, record) {
+        let asks = backfill.is_none() && !self.pipeline.indicators.is_empty() && self.ask(index, record)?;
+        let Some(of_others) = self.of_others(record, backfill) else {
             return Ok(if asks { Disposition::Effective } else { Disposition::IndicatorWrite });
-        }
+        };
+        let record = &*of_others;
         let routed = self.route(record)?;
         self.route = routed.as_ref().map(|(route, _)| route.record_type.as_str());
-        let mut deltas = self.deltas(record, routed.as_ref(), backfill)?;
-        self.leave_out_before_count_from(&mut deltas);
+        let deltas = self.deltas(record, routed.as_ref(), backfill)?;
         self.check(record, &deltas)?;
         let archived = match routed {
             Some((route, _)) if backfill.is_none_or(|backfill| backfill.archives) => {
@@ -198,24 +197,6 @@ impl<'p> Planner<'p> {
         self.plan.tally.adjusted += usize::from(counted && self.counting.is_adjusted());
         self.count(index, record, deltas);
         Ok(if asks || counted || archived { Disposition::Effective } else { Disposition::Skipped })
-    }
-
-    /// Whether the item is one of the ledger or a snapshot, that is, one that this function may have written itself. Such records
-    /// have no effect, so the function never counts its own writes, whatever the event source mapping delivers.
-    fn is_self_written(&self, record: &OutlinedRecord<'_>) -> bool {
-        // A plain message has no keys: its source is a stream, which may have the same name as a table.
-        let is_from =
-            |table: &Option<String>| table.as_deref() == Some(&*record.source.name) && !record.keys.is_empty();
-        let texts = || record.keys.attributes().map(|(name, value)| Some((name, value.string()?))).collect();
-        is_from(&self.context.ledger_table)
-            || is_from(&self.context.usage_table)
-                && self.pipeline.snapshot.as_ref().is_some_and(|snapshot| {
-                    let keys: Option<Vec<(&str, Cow<'_, str>)>> = texts();
-                    keys.is_some_and(|keys| {
-                        let keys: Vec<_> = keys.iter().map(|(name, text)| (*name, &**text)).collect();
-                        snapshot_of(snapshot, &keys).is_some()
-                    })
-                })
     }
 
     /// Checks that `deltas` of `record` can be counted.

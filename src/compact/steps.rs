@@ -109,13 +109,13 @@ impl Step {
         }
     }
 
-    /// What the pipeline counts for this step; only measures with a baseline for one of a backfill.
+    /// What the pipeline counts for this step from `count_from` on; only measures with a baseline for one of a backfill.
     ///
     /// # Errors
     /// If the record can't be counted.
     pub fn additions(
         &self,
-        pipeline: &Pipeline,
+        (pipeline, count_from): (&Pipeline, Option<Timestamp>),
         change: Change<'static>,
         image: &Item<'static>,
     ) -> anyhow::Result<Vec<CounterAdditions>> {
@@ -138,7 +138,7 @@ impl Step {
         }
         Ok(match self.event.as_str() {
             backfill::WHOLE | backfill::COUNTED => openings(pipeline, &record, route, &bindings)?,
-            _ => additions(pipeline, &record, route, &bindings)?,
+            _ => additions(pipeline, &record, (route, &bindings), count_from)?,
         })
     }
 }

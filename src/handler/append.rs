@@ -64,7 +64,12 @@ impl Handler {
         for (record, put) in documents {
             keep(&mut stored, record, "quarantine", put, |_, _| {})?;
         }
-        self.quarantine_refused(batch, plan, recomputed.refused, invocation, &mut stored).await?;
+        let unnamed = plan.refused.iter().map(|Quarantined { record, rejection }| {
+            let fault = rejection.fault.clone();
+            Failed { record: *record, fault }
+        });
+        let refused = unnamed.chain(recomputed.refused).collect();
+        self.quarantine_refused(batch, plan, refused, invocation, &mut stored).await?;
         Ok(stored)
     }
 

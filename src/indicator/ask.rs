@@ -1,13 +1,14 @@
 //! Which targets a record asks for. Records of items ask if what the item gives its target changes; records of targets ask
-//! if someone else has changed their map. The function's own writes ask for nothing, so that they end by themselves.
+//! if someone else has changed their map, or if they are inserted, even by the function: a late write may bring back older values of a
+//! target that has been deleted. Its other writes ask for nothing, so that they end by themselves.
 
 use std::borrow::Cow;
 
-use super::contribution::{Contribution, ItemRoute, TargetKey, of_routed};
+use super::contribution::{Contribution, ItemRoute, TargetKey, Unnamed, of_routed};
 use super::item::{is_own_write, same};
-use crate::outline::{Entry, Lookup, Outline, OutlinedRecord};
+use crate::outline::{Entry, Outline, OutlinedRecord};
 use crate::pipeline::{Indicator, Pipeline, Route};
-use crate::record::{ChangeOf, Code, Event, Fault, ImageOf};
+use crate::record::{ChangeOf, Code, Fault, ImageOf};
 
 /// A target that a record asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,15 @@ pub struct Asked {
     pub target: TargetKey,
     /// Why it is asked for.
     pub cause: Cause,
+}
+
+/// What a record asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// The targets.
+    pub targets: Vec<Asked>,
+    /// Those that the captures of its item don't name: the index in [`Pipeline::indicators`], and these captures.
+    pub unnamed: Vec<(usize, Vec<String>)>,
 }
 
 /// Why a target is asked for.
@@ -31,18 +41,18 @@ pub enum Cause {
 
 /// The images of a record, as far as there are any.
 #[derive(Debug, Clone, Copy)]
-struct Images<'r> {
-    old: Option<Outline<'r>>,
-    new: Option<Outline<'r>>,
+pub(super) struct Images<'r> {
+    pub(super) old: Option<Outline<'r>>,
+    pub(super) new: Option<Outline<'r>>,
 }
 
 /// The targets that a record asks for.
 ///
 /// # Errors
-/// If the record has no keys or lacks an image that an indicator needs, or if it doesn't name one target.
-pub fn asked(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> Result<Vec<Asked>, Fault> {
+/// If the record has no keys or lacks an image that an indicator needs.
+pub fn asked(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> Result<Asks, Fault> {
     if pipeline.indicators.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Asks::default());
     }
     if record.keys.is_empty() {
         let message = "are missing: a message of a plain Kinesis stream has no table, which the pipeline's indicators need; remove \
@@ -52,7 +62,7 @@ pub fn asked(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> Result<Vec<Ask
     let texts = key_texts(record);
     let Some(images) = images(record) else {
         if !may_matter(pipeline, record, &texts) {
-            return Ok(Vec::new());
+            return Ok(Asks::default());
         }
         let message = "leaves out an image that an indicator needs; set the view type to NEW_AND_OLD_IMAGES";
         return Err(Fault::new(Code::ImageNotCarried, "StreamViewType", message));
@@ -60,6 +70,7 @@ pub fn asked(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> Result<Vec<Ask
     let routed = |item| Some((ItemRoute::of(pipeline, record.keys, item)?, item));
     let [old, new] = [images.old, images.new].map(|image| image.and_then(routed));
     let mut asked = Vec::new();
+    let mut unnamed = Vec::new();
     for (number, indicator) in pipeline.indicators.iter().enumerate() {
         if let Some(target) = as_target(indicator, record, images, &texts) {
             asked.push(Asked { indicator: number, target, cause: Cause::Target });
@@ -68,10 +79,15 @@ pub fn asked(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> Result<Vec<Ask
             Some((route, item)) => of_routed(indicator, route, *item),
             None => Ok(None),
         };
-        let (before, after) = (give(&old)?, give(&new)?);
+        let (before, after) = (give(&old), give(&new));
         if before == after {
             continue;
         }
+        // An item that doesn't name its target counts for none, so that nothing is missing where it was.
+        if let Err(Unnamed { variables, .. }) = &after {
+            unnamed.push((number, variables.clone()));
+        }
+        let (before, after) = (before.ok().flatten(), after.ok().flatten());
         for Contribution { target, .. } in before.into_iter().chain(after) {
             let ask = Asked { indicator: number, target, cause: Cause::Item };
             if !asked.contains(&ask) {
@@ -79,26 +95,7 @@ pub fn asked(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> Result<Vec<Ask
             }
         }
     }
-    Ok(asked)
-}
-
-/// Whether a record's images differ, but only in the maps of indicators whose target the item is.
-pub fn changes_only_indicators(pipeline: &Pipeline, record: &OutlinedRecord<'_>) -> bool {
-    if pipeline.indicators.is_empty() || record.change.event() != Event::Modify {
-        return false;
-    }
-    let Some(Images { old: Some(old), new: Some(new) }) = images(record) else { return false };
-    let texts = key_texts(record);
-    let owners: Vec<&Indicator> =
-        pipeline.indicators.iter().filter(|indicator| variables(indicator, &texts).is_some()).collect();
-    if owners.iter().all(|owner| is_same(old.attribute(&owner.attribute), new.attribute(&owner.attribute))) {
-        return false;
-    }
-    let is_owned = |name: &str| owners.iter().any(|owner| owner.attribute == name);
-    let (of_old, of_new) = (Lookup::of(old), Lookup::of(new));
-    let differs = |name: &str| !is_same(of_old.attribute(name), of_new.attribute(name));
-    old.attributes().all(|(name, _)| is_owned(name) || !differs(name))
-        && new.attributes().all(|(name, _)| is_owned(name) || of_old.attribute(name).is_some())
+    Ok(Asks { targets: asked, unnamed })
 }
 
 /// The key of a target that asks for its own recomputation.
@@ -131,18 +128,18 @@ fn as_target(
 }
 
 /// The variables that name the item as a target.
-fn variables(indicator: &Indicator, texts: &[(&str, Cow<'_, str>)]) -> Option<Vec<String>> {
+pub(super) fn variables(indicator: &Indicator, texts: &[(&str, Cow<'_, str>)]) -> Option<Vec<String>> {
     let text = |name: &str| texts.iter().find(|(known, _)| *known == name).map(|(_, text)| &**text);
     (texts.len() == indicator.target.len()).then(|| indicator.target_variables(text)).flatten()
 }
 
 /// The names and texts of a record's key. Attributes that aren't strings have no text.
-fn key_texts<'r>(record: &OutlinedRecord<'r>) -> Vec<(&'r str, Cow<'r, str>)> {
+pub(super) fn key_texts<'r>(record: &OutlinedRecord<'r>) -> Vec<(&'r str, Cow<'r, str>)> {
     record.keys.attributes().filter_map(|(name, value)| Some((name, value.string()?))).collect()
 }
 
 /// Both images of a record, or `None` if the stream leaves out one of them.
-fn images<'r>(record: &OutlinedRecord<'r>) -> Option<Images<'r>> {
+pub(super) fn images<'r>(record: &OutlinedRecord<'r>) -> Option<Images<'r>> {
     let carried = |image: &ImageOf<Outline<'r>>| image.item().copied();
     Some(match &record.change {
         ChangeOf::Insert { new } => Images { old: None, new: Some(carried(new)?) },
@@ -165,7 +162,7 @@ fn are_spelled_alike(old: Option<Entry<'_>>, new: Option<Entry<'_>>) -> bool {
     old.zip(new).is_some_and(|(old, new)| old.is_spelled_like(new))
 }
 
-fn is_same(old: Option<Entry<'_>>, new: Option<Entry<'_>>) -> bool {
+pub(super) fn is_same(old: Option<Entry<'_>>, new: Option<Entry<'_>>) -> bool {
     match (old, new) {
         // Hardly any attribute differs, and values that are spelled alike needn't be parsed.
         (Some(old), Some(new)) => old.is_spelled_like(new) || same(&old.value(), &new.value()),

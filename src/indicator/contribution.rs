@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use crate::decimal::Decimal;
 use crate::outline::{Entry, Outline, Tag};
 use crate::pipeline::{Bindings, Indicator, IndicatorKind, IndicatorValue, Pipeline, Routed};
-use crate::record::{Code, Fault, ImageOf};
+use crate::record::ImageOf;
 
 /// The names and texts of the key of a target.
 pub type TargetKey = Vec<(String, String)>;
@@ -17,6 +17,15 @@ pub struct Contribution {
     /// The key of the target.
     pub target: TargetKey,
     /// What the item gives each value of the indicator. At least one of them gets something.
+    pub inputs: Vec<Option<Input>>,
+}
+
+/// What an item gives a target that its captures don't name: another item's captures could make the same key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unnamed {
+    /// The captures.
+    pub variables: Vec<String>,
+    /// What the item gives each value of the indicator.
     pub inputs: Vec<Option<Input>>,
 }
 
@@ -113,7 +122,7 @@ pub fn contribution(
     pipeline: &Pipeline,
     indicator: &Indicator,
     item: Outline<'_>,
-) -> Result<Option<Contribution>, Fault> {
+) -> Result<Option<Contribution>, Unnamed> {
     match ItemRoute::of(pipeline, item, item) {
         Some(route) => of_routed(indicator, &route, item),
         None => Ok(None),
@@ -125,7 +134,7 @@ pub(super) fn of_routed(
     indicator: &Indicator,
     route: &ItemRoute<'_>,
     item: Outline<'_>,
-) -> Result<Option<Contribution>, Fault> {
+) -> Result<Option<Contribution>, Unnamed> {
     let Some(record) = indicator.records.iter().find(|record| record.route == route.index) else { return Ok(None) };
     let variables: Vec<&str> = record.slots.iter().map(|slot| route.bindings.value(*slot)).collect();
     // An item without the attribute that names its target has none.
@@ -136,15 +145,10 @@ pub(super) fn of_routed(
     if inputs.iter().all(Option::is_none) {
         return Ok(None);
     }
-    let target = indicator.target_key(&variables).ok_or_else(|| {
-        let message = format!(
-            "have captures from which the indicator \"{}\" can't tell its target from another: they contain the punctuation \
-             between the variables of `target`",
-            indicator.name
-        );
-        Fault::new(Code::InvalidKey, "Keys", message)
-    })?;
-    Ok(Some(Contribution { target, inputs }))
+    match indicator.target_key(&variables) {
+        Some(target) => Ok(Some(Contribution { target, inputs })),
+        None => Err(Unnamed { variables: variables.into_iter().map(str::to_owned).collect(), inputs }),
+    }
 }
 
 /// Whether the query of the target with these variables finds the item.

@@ -59,6 +59,19 @@ pub(super) fn token<'v>(map: Option<&'v Value<'_>>, name: &str) -> Option<&'v st
     }
 }
 
+/// What the token of a target that the function created starts with, as long as it has the map.
+const CREATED: &str = "created-";
+
+/// Whether a token says that the function created the target.
+pub(super) fn is_creators(token: Option<&str>) -> bool {
+    token.is_some_and(|token| token.starts_with(CREATED))
+}
+
+/// The token of a write of a target that the function creates or created.
+pub(super) fn creators(token: &str) -> String {
+    format!("{CREATED}{token}")
+}
+
 /// Whether the function itself turned the old map into the new one: the new one has a token, and names that of the old
 /// one as the one that it replaced. Each write has a token of its own, so a copy that someone else puts back is taken for a
 /// write of the function only after another change by someone else, which has asked for the target.

@@ -234,7 +234,7 @@ impl Recomputer<'_> {
         item: &Item<'_>,
     ) -> Result<(), Failure> {
         let written = WrittenItems::of(item);
-        // An item that doesn't name one target counts for none; its own record is rejected.
+        // An item that doesn't name its target counts for none; its own record is quarantined for that.
         let given = contribution(self.pipeline, indicator, written.outline()).ok().flatten();
         let Some(given) = given.filter(|given| given.target == *key) else { return Ok(()) };
         values.add(given).map_err(|name| {

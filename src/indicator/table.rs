@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::attribute::{from_attribute, to_attribute};
 use super::contribution::TargetKey;
-use super::item::{has_values, token};
+use super::item::{creators, has_values, is_creators, token};
 use crate::backoff::retried;
 use crate::error::{Error, ErrorKind, is_key_mismatch};
 use crate::pipeline::{INDICATOR_PREVIOUS, INDICATOR_VERSION, Indicator, MissingTarget};
@@ -50,6 +50,11 @@ impl StoredTarget {
             Value::M(entries) => Some(entries),
             _ => None,
         }
+    }
+
+    /// The token of the next write, from random text: it says whether the function created the target.
+    fn next_version(&self, random: &str) -> String {
+        if self.exists && !is_creators(self.version()) { random.to_owned() } else { creators(random) }
     }
 
     /// The token of the write that made the map.
@@ -141,19 +146,20 @@ impl SourceTable<'_> {
         Ok(ItemPage { items: page.items.unwrap_or_default(), next: page.last_evaluated_key })
     }
 
-    /// Writes the values under a new token, provided that the target is as `stored` says. A target that was deleted isn't
-    /// put again.
+    /// Writes the values under a new token, which is made of random text, provided that the target is as `stored` says. A target that
+    /// was deleted isn't put again.
     pub(super) async fn put(
         &self,
         indicator: &Indicator,
         key: &TargetKey,
         stored: &StoredTarget,
         values: &Item<'_>,
-        token: &str,
+        random: &str,
     ) -> Result<Put, Error> {
         let doing = format!("write an indicator into {} (dynamodb:UpdateItem)", self.name);
-        let version = stored.version();
-        let bookkeeping = [Some((INDICATOR_VERSION, token)), version.map(|version| (INDICATOR_PREVIOUS, version))];
+        let (version, next) = (stored.version(), stored.next_version(random));
+        let bookkeeping =
+            [Some((INDICATOR_VERSION, next.as_str())), version.map(|version| (INDICATOR_PREVIOUS, version))];
         let bookkeeping = bookkeeping.into_iter().flatten();
         let bookkeeping = bookkeeping.map(|(name, text)| (Cow::Borrowed(name), Value::S(Cow::Borrowed(text))));
         let map = Value::M(Item(bookkeeping.chain(values.0.iter().cloned()).collect()));

@@ -190,8 +190,7 @@ impl Indicator {
 
     /// The first path that reads the attribute `name` or something in it.
     pub fn path_into(&self, name: &str) -> Option<&str> {
-        self.paths()
-            .find(|path| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])))
+        self.paths().find(|path| leads_into(path, name))
     }
 
     /// Whether an item that is a target of `other` may be among the items that this indicator reads.
@@ -227,6 +226,11 @@ impl Indicator {
                 other.target.iter().any(|(known, of_other)| known == name && template.may_equal(of_other))
             })
     }
+}
+
+/// Whether a path reads the attribute `name` or something in it.
+pub(super) fn leads_into(path: &str, name: &str) -> bool {
+    path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::condition::Scalar;
-use super::{Matcher, Measure, Pipeline, Requirement, Route};
+use super::{Amount, Matcher, Measure, Pipeline, Quantity, Requirement, Route};
 use crate::outline::{Entry, Outline, WrittenItems};
 use crate::record::{Code, Fault, Image, ImageOf, Item};
 
@@ -94,6 +94,12 @@ impl Route {
         let matched = self.matchers.iter().map(|matcher| matcher.attribute.as_str());
         let bound = self.binds.iter().map(|(path, _)| path.as_str());
         matched.chain(bound).chain(self.conditions.iter().map(|condition| condition.path.as_str()))
+    }
+
+    /// The paths of the attributes that decide what an item of this type counts, and where.
+    pub(super) fn counted_paths(&self) -> impl Iterator<Item = &str> {
+        let time = self.window_time.as_ref().map(|time| time.path.as_str());
+        self.paths().chain(time).chain(self.measures().flat_map(Measure::paths))
     }
 
     fn matches<'r>(&self, keys: Outline<'r>, image: ImageOf<Outline<'r>>) -> Matched<'r> {
@@ -207,6 +213,22 @@ impl Route {
     /// Whether the templates need attributes besides those that `match` captures.
     pub fn needs_binding(&self) -> bool {
         !self.binds.is_empty()
+    }
+}
+
+impl Measure {
+    /// The paths of the attributes that decide what an image counts.
+    fn paths(&self) -> impl Iterator<Item = &str> {
+        let attribute = match &self.quantity {
+            Quantity::Attribute { path, .. } => Some(path.as_str()),
+            Quantity::One | Quantity::Matching { .. } => None,
+        };
+        let since = match &self.amount {
+            Amount::Standing(weight) => Some(weight.since.as_str()),
+            Amount::Each { .. } | Amount::Difference { .. } => None,
+        };
+        let conditions = self.conditions.iter().map(|condition| condition.path.as_str());
+        attribute.into_iter().chain(since).chain(conditions)
     }
 }
 

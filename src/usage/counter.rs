@@ -15,7 +15,8 @@
 //! them. If two have the same entity and resource, their amounts add up.
 //!
 //! Where the pipeline takes the window from an attribute, each image counts in the hour that it says: if an update changes the
-//! attribute, a delta is taken back in the old hour and added in the new one.
+//! attribute, a delta is taken back in the old hour and added in the new one. What would count in a window before COUNT_FROM is
+//! left out.
 //!
 //! [`Counting`] adds up the amounts of one record by key and measure and returns one [`Delta`] for each key whose
 //! amounts aren't all zero. It lives as long as the batch, because records of a batch share keys and names: each is
@@ -66,21 +67,23 @@ pub struct Counting<'p> {
     needs_moments: bool,
     /// The time and the order of the current record.
     moment: Option<(Timestamp, Order)>,
-    /// When the current record was created.
+    /// The beginning of counting: windows before it belong to another counter.
+    count_from: Option<Timestamp>,
+    /// When the current record was created, unless all of it counts in the windows of that time.
     created_at: Option<Timestamp>,
     /// Whether the current record counts as an adjustment.
     is_adjusted: bool,
 }
 
 impl<'p> Counting<'p> {
-    /// Starts a batch that is counted by the rules of `pipeline`.
-    pub fn new(pipeline: &'p Pipeline) -> Self {
+    /// Starts a batch that is counted by the rules of `pipeline` from `count_from` on.
+    pub fn new(pipeline: &'p Pipeline, count_from: Option<Timestamp>) -> Self {
         let (keys, names) = (CounterKeys::default(), MeasureNames::new(pipeline));
         let needs_moment = |measure: &Measure| matches!(measure.aggregate, Aggregate::First | Aggregate::Latest);
         let needs_moments = pipeline.routes.iter().flat_map(Route::measures).any(needs_moment);
         let (pending, found) = (Pending::default(), Vec::new());
         let (moment, created_at, is_adjusted) = (None, None, false);
-        Counting { pipeline, keys, names, pending, found, needs_moments, moment, created_at, is_adjusted }
+        Counting { pipeline, keys, names, pending, found, needs_moments, moment, count_from, created_at, is_adjusted }
     }
 
     /// What `record`, whose newest image takes `route`, adds to counters; zeros are left out.
@@ -144,7 +147,8 @@ impl<'p> Counting<'p> {
         route: &'p Route,
         bindings: &Bindings<'_>,
     ) -> Result<Vec<Delta>, Fault> {
-        (self.created_at, self.is_adjusted) = (Some(record.created_at), false);
+        // Whatever time the item says, its value opens the windows of the cut, which is the time of the record.
+        (self.created_at, self.is_adjusted) = (None, false);
         self.moment = self.needs_moments.then(|| (record.created_at, order(record)));
         let mut deltas = Deltas::new(self, record);
         let newest =

@@ -643,6 +643,29 @@ fn a_count_may_depend_on_a_delta() {
 }
 
 #[test]
+fn regression_a_count_depends_on_each_delta_of_the_name() {
+    let units = |attribute: &str| {
+        format!(
+            "[[record.measure]]\nname = \"units\"\nkind = \"delta\"\nattribute = \"{attribute}\"\nmissing = \"zero\"\n"
+        )
+    };
+    let changes = "[[record.measure]]\nname = \"changes\"\nkind = \"count\"\nalong_with = \"units\"\n";
+    let pipeline = counting(&format!("{}{}{changes}", units("a"), units("b")));
+    let cases = [
+        (insert(r#"{"b":1}"#), "7/orders units 1, 7/orders changes 1"),
+        (insert(r#"{"a":1}"#), "7/orders units 1, 7/orders changes 1"),
+        (insert(r#"{"a":0,"b":1}"#), "7/orders units 1, 7/orders changes 1"),
+        (modify(r#"{"b":1}"#, r#"{"b":3}"#), "7/orders units 2, 7/orders changes 1"),
+        (modify(r#"{"b":1}"#, r#"{"a":1}"#), ""),
+        (insert(r#"{"a":1,"b":-1}"#), ""),
+    ];
+    for (change, expected) in cases {
+        let shown = format!("{change:?}");
+        assert_eq!(counted(&pipeline, change), expected, "{shown}");
+    }
+}
+
+#[test]
 fn a_counter_whose_name_is_reserved_gets_another_name() {
     let text = r##"
         [snapshot]

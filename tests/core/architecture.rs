@@ -104,7 +104,7 @@ const PACKAGES: [Package; 6] = [
 const TYPES: [&str; 2] = ["decimal", "time"];
 
 /// Pure files, which must not be async or read the clock.
-const PURE: [&str; 64] = [
+const PURE: [&str; 67] = [
     "record.rs",
     "record/fault.rs",
     "record/item.rs",
@@ -119,6 +119,7 @@ const PURE: [&str; 64] = [
     "plan/drafts.rs",
     "plan/entity.rs",
     "plan/event.rs",
+    "plan/own.rs",
     "plan/partition.rs",
     "plan/recent.rs",
     "plan/route.rs",
@@ -127,11 +128,13 @@ const PURE: [&str; 64] = [
     "indicator/ask.rs",
     "indicator/contribution.rs",
     "indicator/item.rs",
+    "indicator/others.rs",
     "indicator/values.rs",
     "quarantine.rs",
     "usage/counter.rs",
     "usage/counter/additions.rs",
     "usage/counter/deltas.rs",
+    "usage/counter/event_hour.rs",
     "usage/counter/pending.rs",
     "usage/counter/quantities.rs",
     "usage/counter/standing.rs",

@@ -298,6 +298,56 @@ async fn regression_a_target_whose_key_would_be_too_long_is_quarantined_and_its_
     assert!(reasons.iter().any(|reason| reason.ends_with(advice)), "{reasons:?}");
 }
 
+/// The pipeline `orders`, whose customers are of a region: `P#a#b#c` is that of `a#b` and `c`, or of `a` and `b#c`.
+fn of_regions(rejected: &str) -> Config {
+    let mut folder = usage_aggregator::pipeline::shipped("orders").unwrap();
+    let text = folder.files.get_mut("pipeline.toml").unwrap();
+    let order = "match = { pk = \"CUSTOMER#{customer}\", sk = \"ORDER#{order}\" }";
+    let target = "target = { pk = \"CUSTOMER#{customer}\", sk = \"PROFILE\" }";
+    assert!(text.contains(order) && text.contains(target), "{text}");
+    *text = text.replace(order, &format!("{order}\nbind = {{ region = \"region\", name = \"name\" }}"));
+    *text =
+        text.replace(target, "target = { pk = \"CUSTOMER#{region}#{name}\", sk = \"PROFILE\" }\nindex = \"by-region\"");
+    let query = "query = { pk = \"CUSTOMER#{customer}\", sk = { prefix = \"ORDER#\" } }";
+    assert!(text.contains(query), "{text}");
+    *text = text.replace(query, "query = { region = \"{region}\" }");
+    let pipeline = usage_aggregator::pipeline::Pipeline::parse(&folder);
+    Config { pipeline: pipeline.unwrap_or_else(|mistakes| panic!("{mistakes}")), ..config("orders", rejected) }
+}
+
+/// Which target such an item is for can't be told, but what it counts for can.
+#[tokio::test(start_paused = true)]
+async fn regression_a_record_whose_captures_do_not_name_one_target_counts_and_is_quarantined_once() {
+    let shop = Shop::new().await;
+    let first_failed = named;
+    let named = |number: usize, region: &str, name: &str| {
+        let mut image = image("a", number, "5");
+        image["region"] = json!({ "S": region });
+        image["name"] = json!({ "S": name });
+        image
+    };
+    let images = [named(1, "x#y", "z"), named(2, "x#y", "z"), named(3, "x#y", "w")];
+    let mut removal = record(4, &images[0]);
+    removal["eventName"] = json!("REMOVE");
+    removal["dynamodb"]["OldImage"] = removal["dynamodb"]["NewImage"].take();
+    removal["dynamodb"].as_object_mut().unwrap().remove("NewImage");
+    let mut records: Vec<Value> = images.iter().enumerate().map(|(number, image)| record(number, image)).collect();
+    let outcome = deliver(&shop.function_with(of_regions(QUARANTINE)), &json!({ "Records": records })).await;
+    assert_eq!((first_failed(&outcome), outcome.durable), (None, 3));
+    assert_eq!(codes(&outcome), [("100", "invalid_key"), ("102", "invalid_key")], "one document per target and batch");
+    assert_eq!((shop.place.month("a"), outcome.files[0].rows), ((3, 1500), 3), "they count and are archived");
+    let reasons: Vec<Value> = shop.documents().into_iter().map(|one| one["rejection"].clone()).collect();
+    assert_eq!((reasons.len(), &reasons[0]["field"]), (2, &json!("indicator")));
+    let advice = "failed to compute the indicator \"customer\": the captures of the item don't name one target";
+    assert!(reasons.iter().all(|reason| reason["reason"].as_str().unwrap().starts_with(advice)), "{reasons:?}");
+    // A removal asks for nothing, because the item was in no target.
+    records.push(removal);
+    let outcome = deliver(&shop.function_with(of_regions(QUARANTINE)), &json!({ "Records": records[3..] })).await;
+    assert_eq!((first_failed(&outcome), codes(&outcome)), (None, Vec::new()));
+    let outcome = deliver(&shop.function_with(of_regions(FAIL)), &json!({ "Records": records })).await;
+    assert_eq!((first_failed(&outcome).as_deref(), outcome.durable), (Some("100"), 0));
+}
+
 /// With an index, only DynamoDB knows which attribute is the sort key.
 #[tokio::test(start_paused = true)]
 async fn regression_a_key_that_only_dynamodb_finds_too_long_is_quarantined_too() {

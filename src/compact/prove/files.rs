@@ -123,6 +123,10 @@ async fn dates(archive: &Archive, route: &Route, folder: &str, (first, end): (i6
 /// as well, a record whose time is too far from its creation is rejected.
 fn allowed_dates(route: &Route, path: &str, (first, end): (i64, i64)) -> Option<RangeInclusive<String>> {
     let time = route.window_time.as_ref().filter(|time| time.path == path && time.beyond == Beyond::Reject)?;
+    // An item that opens a measure may have any time.
+    if route.measures().any(|measure| measure.baseline) {
+        return None;
+    }
     Some(date_folder(first - time.late_seconds)..=date_folder(end + time.early_seconds))
 }
 
@@ -206,6 +210,9 @@ mod tests {
         let allowed = ["2026-11-20", "2026-11-27"].map(|date| format!("partition_date={date}/"));
         assert_eq!(dates(&pipeline.routes[0], "requested_at"), Some(allowed), "7 days before, 5 minutes after");
         assert_eq!(dates(&pipeline.routes[0], "invoiced_on"), None);
+        pipeline.routes[0].counters[0].measures[0].baseline = true;
+        assert_eq!(dates(&pipeline.routes[0], "requested_at"), None, "an item that existed may have any time");
+        pipeline.routes[0].counters[0].measures[0].baseline = false;
         pipeline.routes[0].window_time.as_mut().unwrap().beyond = Beyond::CreationTime;
         assert_eq!(dates(&pipeline.routes[0], "requested_at"), None);
     }

@@ -126,10 +126,7 @@ fn compare(
         }
         (Err(_), _) => return Ok(Some(ArchiveWrong::ChangeMissing)),
     };
-    let mut additions = step.additions(prover.pipeline, change, &new)?;
-    let created_at = step.at()?;
-    // The windows before COUNT_FROM belong to another counter.
-    additions.retain(|one| prover.known.count_from.is_none_or(|first| one.at(created_at) >= first));
+    let additions = step.additions((prover.pipeline, prover.known.count_from), change, &new)?;
     let expected = of_additions(prover, &additions);
     Ok(match found {
         Some(mark) if mark.sum != expected => Some(ArchiveWrong::Discontinuous),

@@ -1,5 +1,6 @@
 //! What simulated records ask for, by the state before and after each change.
 
+use super::super::others::of_others;
 use super::*;
 use crate::outline::WrittenItems;
 use crate::pipeline::Folder;
@@ -112,8 +113,8 @@ fn asks(old: Option<&Item<'static>>, new: Option<&Item<'static>>) -> (String, bo
     let mut written = WrittenItems::default();
     let record = written.record(record(old.or(new).unwrap(), change(old, new)));
     let said = |asked: &Asked| format!("{}: {} ({:?})", asked.indicator, asked.target[0].1, asked.cause);
-    let asked = asked(&pipeline, &record).unwrap().iter().map(said).collect::<Vec<_>>().join(", ");
-    (asked, changes_only_indicators(&pipeline, &record))
+    let asked = asked(&pipeline, &record).unwrap().targets.iter().map(said).collect::<Vec<_>>().join(", ");
+    (asked, of_others(&pipeline, &record).is_none())
 }
 
 fn asked_by(old: Option<&Item<'static>>, new: Option<&Item<'static>>) -> String {

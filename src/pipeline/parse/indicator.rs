@@ -45,6 +45,9 @@ pub(super) fn read_all(root: &Section<'_>, types: &RecordTypes<'_>, stream: Opti
         } else if let Some(why) = conflict::with_target(&indicator, &indicators, types.routes) {
             root.document.mistake(&span, format!("{title}: {why}"));
         }
+        for why in conflict::with_record_types(&indicator, types.routes) {
+            root.document.mistake(&span, format!("{title}: {why}"));
+        }
         indicators.push(indicator);
     }
     if let Some(cycle) = conflict::cycle(&indicators, types.routes).filter(|_| root.document.is_clean()) {

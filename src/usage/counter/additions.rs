@@ -48,20 +48,21 @@ pub fn deltas(
     route: &Route,
     bindings: &Bindings<'_>,
 ) -> Result<Vec<UsageDelta>, Fault> {
-    additions(pipeline, record, route, bindings).map(sums)
+    additions(pipeline, record, (route, bindings), None).map(sums)
 }
 
-/// The same, with what it says about measures that aren't sums.
+/// The same from `count_from` on, with what it says about measures that aren't sums.
 ///
 /// # Errors
 /// As [`deltas()`].
 pub fn additions(
     pipeline: &Pipeline,
     record: &ChangeRecord<'_>,
-    route: &Route,
-    bindings: &Bindings<'_>,
+    (route, bindings): (&Route, &Bindings<'_>),
+    count_from: Option<Timestamp>,
 ) -> Result<Vec<CounterAdditions>, Fault> {
-    counted(pipeline, record, |counting, record| counting.deltas(record, route, bindings))
+    let counting = Counting::new(pipeline, count_from);
+    counted(counting, record, |counting, record| counting.deltas(record, route, bindings))
 }
 
 /// What `record`, an item that existed before the stream was attached, adds to measures with a baseline; zeros are left out.
@@ -74,7 +75,7 @@ pub fn openings(
     route: &Route,
     bindings: &Bindings<'_>,
 ) -> Result<Vec<CounterAdditions>, Fault> {
-    counted(pipeline, record, |counting, record| counting.baseline(record, route, bindings))
+    counted(Counting::new(pipeline, None), record, |counting, record| counting.baseline(record, route, bindings))
 }
 
 /// What `record`, whose newest image takes no route, subtracts again because its old image was counted.
@@ -82,16 +83,16 @@ pub fn openings(
 /// # Errors
 /// If the old image or an attribute that a measure needs is missing or invalid.
 pub fn reversal(pipeline: &Pipeline, record: &ChangeRecord<'_>) -> Result<Vec<UsageDelta>, Fault> {
-    counted(pipeline, record, |counting, record| counting.reversal(record)).map(sums)
+    counted(Counting::new(pipeline, None), record, |counting, record| counting.reversal(record)).map(sums)
 }
 
 /// Counts one record alone.
 fn counted<'p>(
-    pipeline: &'p Pipeline,
+    mut counting: Counting<'p>,
     record: &ChangeRecord<'_>,
     count: impl FnOnce(&mut Counting<'p>, &OutlinedRecord<'_>) -> Result<Vec<Delta>, Fault>,
 ) -> Result<Vec<CounterAdditions>, Fault> {
-    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
+    let mut written = WrittenItems::default();
     let deltas = count(&mut counting, &written.record(record.clone()))?;
     let additions = |delta: Delta| CounterAdditions {
         key: counting.key(delta.key).cloned().unwrap_or_default(),

@@ -85,12 +85,14 @@ impl<'c, 'p> Deltas<'c, 'p> {
             return Ok(());
         }
         let changes = self.counting.pending.iter().filter(|sum| sum.effect().is_some());
-        let changed: Vec<_> = changes.map(|sum| std::ptr::from_ref(sum.measure)).collect();
+        let changed: Vec<&Measure> = changes.map(|sum| sum.measure).collect();
         let event = self.event;
         self.add(routed, bindings, |counter, measure| match &measure.amount {
             Amount::Each { events, along_with: Some(other) } if events.contains(&event) => {
-                let other = counter.measures.get(*other)?;
-                changed.iter().any(|measure| std::ptr::eq(*measure, other)).then_some(Share::Plus)
+                let name = &counter.measures.get(*other)?.name;
+                // If several measures of the counter have this name, their amounts are added up in the first that found something.
+                let mut own = counter.measures.iter().filter(|own| own.name == *name);
+                own.any(|own| changed.iter().any(|changed| std::ptr::eq(*changed, own))).then_some(Share::Plus)
             }
             _ => None,
         })
@@ -163,23 +165,25 @@ impl<'c, 'p> Deltas<'c, 'p> {
         bindings: &Bindings<'s>,
         share: impl Fn(&'p Counter, &'p Measure) -> Option<Share<'p>>,
     ) -> Result<(), Fault> {
-        let (mut bound, mut counts) = (None, None);
+        let (mut bound, mut counts_at) = (None, None);
         let mut found = std::mem::take(&mut self.counting.found);
         for (position, counter) in routed.route.counters.iter().enumerate() {
-            let mut key = None;
+            let mut known_key = None;
             for measure in &counter.measures {
                 let Some(share) = share(counter, measure) else { continue };
                 found.clear();
                 self.counting.quantities(measure, routed, &mut found)?;
                 for (name, cell) in found.drain(..) {
-                    let counts = match counts {
-                        Some(counts) => counts,
-                        None => *counts.insert(self.counting.counts(routed)?),
+                    let counts_at = match counts_at {
+                        Some(counts_at) => counts_at,
+                        None => *counts_at.insert(self.counting.counts(routed)?),
                     };
-                    let key = match key {
-                        Some(key) => key,
-                        None => *key.insert(self.counting.key_of(counter, (routed, counts), bindings, &mut bound)?),
+                    let Some(counts) = counts_at.of(measure) else { continue };
+                    let key = match known_key {
+                        Some((key, of_counts)) if of_counts == counts => key,
+                        _ => self.counting.key_of(counter, (routed, counts), bindings, &mut bound)?,
                     };
+                    known_key = Some((key, counts));
                     let cell = match (cell, share) {
                         (Cell::Number(quantity), Share::Minus) => Cell::Number(-quantity),
                         (Cell::Number(quantity), Share::Standing(weight)) => {

@@ -1,12 +1,36 @@
-//! Event time: the hour that an image counts in, as an attribute of it says, unless its windows are closed.
+//! Event time: the hour that an image counts in, as an attribute of it says, unless its windows are closed or another counter has
+//! them.
 
 use super::super::group::Segment;
 use super::{RoutedImage, not_carried};
 use crate::outline::{Entry, Tag};
-use crate::pipeline::{Beyond, Snapshot, WindowTime};
+use crate::pipeline::{Amount, Beyond, Measure, Snapshot, WindowTime};
 use crate::record::{Code, Fault, ImageOf};
 use crate::time::{Timestamp, Unit};
 use crate::window::{Window, Zone};
+
+/// In which windows an image counts, and whether its own time is before COUNT_FROM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CountsAt {
+    pub counts: Counts,
+    pub is_before: bool,
+}
+
+impl CountsAt {
+    /// In which windows `measure` counts the image; `None` if it doesn't.
+    ///
+    /// A delta adds an image when it comes and subtracts it when it goes, which may be within `late` and then beyond it. So the
+    /// time of the image alone decides. One with a baseline must follow every item, because its opening value has all of them.
+    pub(super) fn of(self, measure: &Measure) -> Option<Counts> {
+        let is_delta = matches!(measure.amount, Amount::Difference { .. });
+        match self.counts {
+            counts if !self.is_before => Some(counts),
+            _ if is_delta => measure.baseline.then_some(Counts::AtCreation),
+            Counts::At(_) => None,
+            counts => Some(counts),
+        }
+    }
+}
 
 /// In which windows an image counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +51,9 @@ impl RoutedImage<'_, '_> {
     pub(super) fn counts(
         &self,
         time: &WindowTime,
-        created_at: Timestamp,
+        (created_at, count_from): (Timestamp, Option<Timestamp>),
         snapshot: &Snapshot,
-    ) -> Result<Counts, Fault> {
+    ) -> Result<CountsAt, Fault> {
         let at = self.instant(time, snapshot.zone)?;
         let after_creation = at.seconds() - created_at.seconds();
         let bound = match after_creation {
@@ -46,12 +70,14 @@ impl RoutedImage<'_, '_> {
             return Err(Fault::new(Code::InvalidValue, format!("{}.{}", self.name, time.path), message));
         }
         let [hour, home] = [at, created_at].map(|at| Window::Hour.containing(at, snapshot.zone).start);
-        Ok(match bound {
+        let counts = match bound {
             _ if hour == home => Counts::AtCreation,
             _ if snapshot.adjusts(at, created_at) => Counts::Adjusted,
             Some(_) => Counts::AtCreation,
             None => Counts::At(Segment::at(hour)),
-        })
+        };
+        // Without windows of an hour, COUNT_FROM may be within one.
+        Ok(CountsAt { counts, is_before: count_from.is_some_and(|first| at < first) })
     }
 
     /// The instant that the attribute says.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::cell::{Cell, MAX_TEXT_BYTES, Moment, Scalar, hash_of};
 use super::super::key::KeyNumber;
-use super::event_hour::Counts;
+use super::event_hour::{Counts, CountsAt};
 use super::{Counting, RoutedImage, not_carried};
 use crate::decimal::Decimal;
 use crate::outline::{Entry, Lookup, Tag};
@@ -103,10 +103,12 @@ impl<'p> Counting<'p> {
     }
 
     /// In which windows an image counts.
-    pub(super) fn counts(&self, routed: &RoutedImage<'_, '_>) -> Result<Counts, Fault> {
+    pub(super) fn counts(&self, routed: &RoutedImage<'_, '_>) -> Result<CountsAt, Fault> {
         match (&routed.route.window_time, self.created_at, &self.pipeline.snapshot) {
-            (Some(time), Some(created_at), Some(snapshot)) => routed.counts(time, created_at, snapshot),
-            _ => Ok(Counts::AtCreation),
+            (Some(time), Some(created_at), Some(snapshot)) => {
+                routed.counts(time, (created_at, self.count_from), snapshot)
+            }
+            _ => Ok(CountsAt { counts: Counts::AtCreation, is_before: false }),
         }
     }
 

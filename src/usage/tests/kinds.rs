@@ -54,7 +54,7 @@ fn cells_of(pipeline: &Pipeline, stream_arn: &str, change: Change<'_>) -> Result
         change,
     };
     let Routed::To(route, bindings) = pipeline.route(&record.keys, record.newest_image()) else { panic!() };
-    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline));
+    let (mut written, mut counting) = (WrittenItems::default(), Counting::new(pipeline, None));
     let deltas = counting.deltas(&written.record(record.clone()), route, &bindings)?;
     Ok(deltas.into_iter().flat_map(|delta| delta.amounts).collect())
 }

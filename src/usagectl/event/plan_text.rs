@@ -69,6 +69,11 @@ fn write_plan(out: &mut String, plan: &Value) -> std::fmt::Result {
         writeln!(out, "{}", labeled("rejected", &rejected_text))?;
         write_nearest(out, at(rejected, "nearest"))?;
     }
+    for refused in list(plan, "refused") {
+        let [code, field, reason] = ["code", "field", "reason"].map(|name| show(refused, name));
+        let text = format!("{}: {code}: {field}: {reason}; it counts all the same", name(refused));
+        writeln!(out, "{}", labeled("refused", &text))?;
+    }
     for rejected in list(plan, "quarantined") {
         let [code, field, reason] = ["code", "field", "reason"].map(|name| show(rejected, name));
         let rejected_text = format!("{}: {code}: {field}: {reason}; quarantined", name(rejected));

@@ -124,7 +124,7 @@ impl Scan<'_> {
         let item = from_item(item);
         let written = WrittenItems::of(&item);
         for (index, indicator) in self.table.indicators() {
-            // An item that doesn't name one target counts for none; the function rejects its record.
+            // An item that doesn't name its target counts for none; the function quarantines its record for that.
             let given = contribution(&self.table.pipeline, indicator, written.outline()).ok().flatten();
             if let Some(given) = given {
                 found.entry((index, given.target)).or_default().add(Size { items: 1, bytes, exists: false });

@@ -9,6 +9,10 @@ use super::history::{Change, Order, What};
 use super::invariants::ensure;
 use super::reference::cents;
 
+/// The sort key of the targets. Items with it are archived if they have a name, which those that the function creates don't have until
+/// the application writes to them.
+pub const TARGET: &str = "PROFILE";
+
 /// What the function does if a target doesn't exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Missing {
@@ -17,14 +21,6 @@ pub enum Missing {
 }
 
 impl Missing {
-    /// The sort key of the targets. Profiles are archived, but an item that the function creates has no name that could be.
-    pub fn sort_key(self) -> &'static str {
-        match self {
-            Missing::Skipped => "PROFILE",
-            Missing::Created => "SUMMARY",
-        }
-    }
-
     /// The indicator as `pipeline.toml` has it.
     pub fn rules(self) -> String {
         let missing = match self {
@@ -36,11 +32,10 @@ impl Missing {
 [[indicator]]
 name = "orders of a customer"
 records = ["order"]
-target = {{ pk = "CUSTOMER#{{customer}}", sk = "{}" }}
+target = {{ pk = "CUSTOMER#{{customer}}", sk = "{TARGET}" }}
 query = {{ pk = "CUSTOMER#{{customer}}", sk = {{ prefix = "ORDER#" }} }}
 missing_target = "{missing}"
-"#,
-            self.sort_key()
+"#
         );
         let value = |(name, kind): (&str, &str)| format!("\n[[indicator.value]]\nname = \"{name}\"\n{kind}\n");
         indicator + &VALUES.map(value).concat()

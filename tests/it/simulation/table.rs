@@ -17,7 +17,7 @@ use usage_aggregator::record::SequenceNumber;
 use super::feed::{SOURCE, Shards};
 use super::lambda::Watch;
 use crate::model::history::{Change, What};
-use crate::model::indicators::{Missing, Model};
+use crate::model::indicators::{Missing, Model, TARGET};
 use crate::model::invariants::ensure;
 use crate::world;
 
@@ -182,8 +182,8 @@ impl SourceTable {
             None => self.delete(&key),
         }
         let name = |item: &Option<Value>| item.as_ref().and_then(|item| Some(item["name"]["S"].as_str()?.to_owned()));
-        // What has only another map isn't archived. Deleted items are archived as they were.
-        let is_archived = self.missing == Missing::Skipped && without_map(old.as_ref()) != without_map(new.as_ref());
+        // What has only another map isn't archived. Deleted items are archived as they were, unless only the function wrote them.
+        let is_archived = without_map(old.as_ref()) != without_map(new.as_ref());
         let archived = name(&new).or_else(|| name(&old)).filter(|_| is_archived);
         self.model.touch(&customer, name(&new).as_deref(), self.len());
         self.push(&key, old, new, archived, what == TouchOf::Expire);
@@ -197,7 +197,7 @@ impl SourceTable {
             (None, Some(new)) => self.missing == Missing::Created && without_map(Some(new)).as_ref() == Some(key),
             (_, None) => false,
         };
-        if key["sk"]["S"] != self.missing.sort_key() || !is_allowed {
+        if key["sk"]["S"] != TARGET || !is_allowed {
             self.violation.get_or_insert(format!("the function made {new:?} of {old:?}"));
         }
         let customer = key["pk"]["S"].as_str().unwrap_or_default().trim_start_matches("CUSTOMER#").to_owned();
@@ -282,7 +282,7 @@ impl SourceTable {
     }
 
     fn key(&self, customer: &str) -> Value {
-        json!({ "pk": { "S": format!("CUSTOMER#{customer}") }, "sk": { "S": self.missing.sort_key() } })
+        json!({ "pk": { "S": format!("CUSTOMER#{customer}") }, "sk": { "S": TARGET } })
     }
 
     fn item(&self, key: &Value) -> Option<Value> {

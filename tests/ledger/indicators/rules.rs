@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::emulators::{Fault, FaultPlan, FaultyHttp, in_process};
+use usage_aggregator::archive::FileDraft;
 use usage_aggregator::config::Config;
 use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::outcome::BatchOutcome;
 use usage_aggregator::pipeline::{Folder, MissingTarget, Pipeline};
+use usage_aggregator::plan::{PlanContext, plan_event};
 use usage_aggregator::time::Timestamp;
 
 use super::place::{Images, Item, Op, PIPELINE, Source, batch, finding, group, text};
@@ -221,7 +223,100 @@ async fn a_quarantined_record_asks_all_the_same() {
     let event = batch(&[(None, Some(odd))]);
     let on_rejection =
         usage_aggregator::plan::OnRejection::Quarantine { limit_percent: 100, recent: Default::default() };
-    let context = usage_aggregator::plan::PlanContext { on_rejection, ..Default::default() };
-    let (_, plan) = usage_aggregator::plan::plan_event(event.as_bytes(), &pipeline, &context).unwrap();
+    let context = PlanContext { on_rejection, ..Default::default() };
+    let (_, plan) = plan_event(event.as_bytes(), &pipeline, &context).unwrap();
     assert_eq!((plan.quarantined.len(), plan.targets.len()), (1, 1), "{plan:?}");
+}
+
+/// Groups with a name are archived and counted: how many there are, and how many were inserted.
+fn with_groups() -> Pipeline {
+    let snapshot = "[snapshot]\nwindows = [\"total\"]\npartition_key = { name = \"pk\", value = \"USAGE#{entity}\" }\nsort_key = { name = \"sk\", value = \"{resource}#{window_key}\" }\n";
+    let groups = "[[record]]\ntype = \"group\"\nmatch = { pk = \"GROUP#{group}\", sk = \"GROUP\" }\nentity = \"{group}\"\nresource = \"groups\"\n";
+    let level = "[[record.measure]]\nname = \"groups\"\nkind = \"level\"\n";
+    let count = "[[record.measure]]\nname = \"new\"\nkind = \"count\"\nevents = [\"INSERT\"]\n";
+    let archive = "[record.archive]\nschema = \"group.avsc\"\n";
+    let schema = r#"{"type": "record", "name": "group", "fields": [{"name": "name", "type": "string"}]}"#;
+    let text = format!("{snapshot}{groups}{level}{count}{archive}{}", PIPELINE.replace("\"skip\"", "\"create\""));
+    let files = [("pipeline.toml".to_owned(), text), ("group.avsc".to_owned(), schema.to_owned())].into();
+    Pipeline::parse(&Folder { name: "findings".to_owned(), files }).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+/// What a change counts, its rows, and the targets that it asks for, for a pipeline that doesn't reject it.
+fn effects(pipeline: &Pipeline, change: &Images) -> (String, usize, usize) {
+    let event = batch(std::slice::from_ref(change));
+    let (_, plan) = plan_event(event.as_bytes(), pipeline, &PlanContext::default()).unwrap();
+    assert_eq!((plan.rejected, plan.records), (None, 1), "{change:?}");
+    let amounts = plan.groups.iter().flat_map(|group| &group.effects).flat_map(|effect| &effect.amounts);
+    let amounts: Vec<String> = amounts.map(|a| format!("{} {}", a.measure, a.amount().unwrap())).collect();
+    (amounts.join(", "), plan.files.values().map(FileDraft::rows).sum(), plan.targets.len())
+}
+
+/// A function that has created the group. With the record of that.
+async fn created(pipeline: Pipeline) -> (Function, Images) {
+    let function = Function::new(pipeline);
+    let changes = function.make(&[Op::Put(finding(1, "open", 1))]).await;
+    assert_eq!(function.deliver(&changes).await.recomputed.changed, 1);
+    let group = function.source.items().await.remove("GROUP");
+    assert!(group.is_some());
+    (function, (None, group))
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_target_that_the_function_creates_is_not_counted_archived_or_rejected() {
+    let pipeline = with_groups();
+    let (function, insertion) = created(with_groups()).await;
+    // A late creation may have older values, which only its own record corrects.
+    assert_eq!(effects(&pipeline, &insertion), (String::new(), 0, 1));
+    assert_eq!(function.deliver(std::slice::from_ref(&insertion)).await.recomputed.equal, 1);
+    let again = (insertion.1.clone(), function.source.items().await.remove("GROUP"));
+    assert_eq!(effects(&pipeline, &again), (String::new(), 0, 0), "its other writes ask for nothing");
+    assert_eq!(effects(&pipeline, &(again.1.clone(), None)), (String::new(), 0, 0), "nor does its removal");
+    // Copied into another table, for example.
+    assert_eq!(effects(&pipeline, &(None, again.1.clone())), (String::new(), 0, 1));
+
+    let only_findings = parsed(|text| format!("unmatched = \"reject\"\n{}", text.replace("\"skip\"", "\"create\"")));
+    for change in [&insertion, &again, &(again.1.clone(), None)] {
+        let (amounts, rows, _) = effects(&only_findings, change);
+        assert_eq!((amounts.as_str(), rows), ("", 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_the_first_write_of_others_inserts_what_the_function_has_created() {
+    let pipeline = with_groups();
+    let (_, (_, created)) = created(with_groups()).await;
+    let created = created.unwrap();
+    let named = |mut item: Item| {
+        item.insert("name".to_owned(), text("x"));
+        Some(item)
+    };
+    let counted = |old: Option<Item>, new: Option<Item>| {
+        let (amounts, rows, _) = effects(&pipeline, &(old, new));
+        (amounts, rows)
+    };
+    // By PutItem, and by UpdateItem.
+    for new in [named(group(None)), named(created.clone())] {
+        assert_eq!(counted(Some(created.clone()), new.clone()), ("new 1, groups 1".to_owned(), 1));
+        assert_eq!(counted(new.clone(), Some(created.clone())), ("groups -1".to_owned(), 1));
+        assert_eq!(counted(new, None), ("groups -1".to_owned(), 1));
+    }
+    assert_eq!(counted(None, named(group(None))), ("new 1, groups 1".to_owned(), 1));
+}
+
+#[test]
+fn regression_a_target_that_an_earlier_version_created_is_recognized_when_it_is_inserted() {
+    let map = |entries: &[(&str, &str)]| {
+        let entries = entries.iter().map(|(name, token)| ((*name).to_owned(), text(token)));
+        Some(group(Some(AttributeValue::M(entries.collect()))))
+    };
+    let plan = |pipeline: &Pipeline, item: Option<Item>| {
+        let event = batch(&[(None, item)]);
+        plan_event(event.as_bytes(), pipeline, &PlanContext::default()).unwrap().1
+    };
+    let first = plan(&with_groups(), map(&[("version", "1")]));
+    assert_eq!((first.rejected, first.targets.len(), first.tally.effective.len()), (None, 1, 1));
+    for copy in [map(&[("version", "2"), ("previous", "1")]), map(&[]), Some(group(None))] {
+        let rejected = plan(&with_groups(), copy).rejected.unwrap().to_string();
+        assert!(rejected.contains("missing_attribute: NewImage.name"), "{rejected}");
+    }
 }

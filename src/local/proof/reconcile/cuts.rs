@@ -25,7 +25,7 @@ impl Cuts {
     pub(super) async fn read(site: &Site<'_>) -> anyhow::Result<Cuts> {
         let Some(ledger) = ledger(site) else { return Ok(Cuts::default()) };
         let cuts = ledger.cuts(None).await.context("read from when on backfilled tables are counted")?;
-        let count_from = site.tables.and_then(|tables| tables.count_from);
+        let count_from = site.count_from();
         let is_backfilled = !cuts.is_empty();
         let at_cut = cuts.into_iter().filter(|(_, cut)| count_from == Some(*cut));
         let tables: Vec<String> = at_cut.map(|(table, _)| table).collect();

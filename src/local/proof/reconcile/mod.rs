@@ -74,6 +74,11 @@ impl Site<'_> {
     fn zone(&self) -> Zone {
         self.pipeline.snapshot.as_ref().map_or(Zone::UTC, |snapshot| snapshot.zone)
     }
+
+    /// The first minute that is counted; `None` if everything is.
+    fn count_from(&self) -> Option<Timestamp> {
+        self.tables.and_then(|tables| tables.count_from)
+    }
 }
 
 /// What to check against.

@@ -1,6 +1,7 @@
-//! Indicators that disturb each other: two that write the same map, and cycles, in which each write would ask for the
-//! next one.
+//! What can't be combined with an indicator: another one that writes the same map, a record type that counts by what it writes, and a
+//! cycle, in which each write would ask for the next one.
 
+use super::super::super::indicator::leads_into;
 use super::super::super::{Indicator, IndicatorQuery, Route};
 
 /// Why an indicator can't have its target together with the indicators before it.
@@ -19,6 +20,26 @@ pub(super) fn with_target(indicator: &Indicator, earlier: &[Indicator], routes: 
             other.name, indicator.attribute
         )
     })
+}
+
+/// What record types read in the map of an indicator: its writes add no usage, so that what they change would never count, or only
+/// when it is taken back.
+pub(super) fn with_record_types(indicator: &Indicator, routes: &[Route]) -> Vec<String> {
+    let name = &indicator.attribute;
+    let reads = |route: &Route| {
+        let mut paths: Vec<&str> = route.counted_paths().filter(|path| leads_into(path, name)).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        let mistake = |path: &str| {
+            format!(
+                "the record type \"{}\" reads `{path}`, and its items may be targets, in which the indicator writes `{name}`; its writes \
+                 are never counted, so remove the path there, or set `attribute` of the indicator to another name",
+                route.record_type
+            )
+        };
+        paths.into_iter().map(mistake).collect::<Vec<_>>()
+    };
+    routes.iter().filter(|route| may_have_target(route, indicator)).flat_map(reads).collect()
 }
 
 /// The attribute of the query's key that items of `route` never have as the query needs it.
@@ -41,15 +62,20 @@ pub(super) fn never_found<'q>(query: &'q IndicatorQuery, route: &Route) -> Optio
 
 /// Whether a target of `other` may be of a record type whose items count for `indicator`, as far as its key shows.
 fn counts_target_of(indicator: &Indicator, other: &Indicator, routes: &[Route]) -> bool {
+    let mut routes = indicator.records.iter().filter_map(|record| routes.get(record.route));
+    routes.any(|route| may_have_target(route, other))
+}
+
+/// Whether a target of an indicator may be of a record type, as far as its key shows.
+fn may_have_target(route: &Route, indicator: &Indicator) -> bool {
     let fits = |(attribute, first, last): (&str, &str, &str)| {
-        let template = other.target.iter().find(|(name, _)| name == attribute).map(|(_, template)| template);
+        let template = indicator.target.iter().find(|(name, _)| name == attribute).map(|(_, template)| template);
         template.is_none_or(|template| {
             let (start, end) = template.ends();
             begin_alike(first, start) && end_alike(last, end)
         })
     };
-    let routes = indicator.records.iter().filter_map(|record| routes.get(record.route));
-    routes.into_iter().any(|route| route.matched_ends().all(fits))
+    route.matched_ends().all(fits)
 }
 
 fn begin_alike(one: &str, other: &str) -> bool {

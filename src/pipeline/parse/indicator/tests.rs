@@ -213,3 +213,43 @@ attribute = "indicators.open"
     let said = [tree, back].map(|more| parsed(&chain(more)).unwrap_err().to_string());
     insta::assert_snapshot!(said.join("\n\n"));
 }
+
+#[test]
+fn regression_a_record_type_of_the_targets_can_not_count_by_the_map() {
+    let snapshot = "[snapshot]\nwindows = [\"total\"]\npartition_key = { name = \"pk\", value = \"U#{entity}\" }\nsort_key = { name = \"sk\", value = \"{resource}#{window_key}\" }\n";
+    let counter = "entity = \"{group}\"\nresource = \"groups\"\n[[record.measure]]\nname = \"open\"\n";
+    // Each of them at the end of a record type.
+    let entries = [
+        "where = { \"indicators.open\" = { gt = 0 } }\n".to_owned(),
+        format!("{counter}kind = \"level\"\nattribute = \"indicators.open\"\n"),
+        format!("{counter}kind = \"level\"\nwhere = {{ \"indicators.open\" = {{ gt = 0 }}, title = \"x\" }}\n"),
+        format!("{counter}kind = \"weighted\"\nattribute = \"seats\"\nsince = \"indicators.newest\"\n"),
+        format!(
+            "window_time = {{ attribute = \"indicators.newest\", beyond = \"reject\" }}\n{counter}kind = \"count\"\n"
+        ),
+    ];
+    let with = |record_type: &str, entry: &str| {
+        let end = format!("type = \"{record_type}\"\n");
+        assert!(PIPELINE.contains(&end));
+        let (before, after) = PIPELINE.split_once(&end).unwrap();
+        let (keys, rest) = after.split_once("\n\n").unwrap();
+        parsed(&format!("{snapshot}{before}{end}{keys}\n{entry}\n{rest}{INDICATOR}"))
+    };
+    for entry in &entries {
+        // Findings are never targets.
+        with("finding", entry).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let mistakes = with("group", entry).unwrap_err().to_string();
+        assert!(mistakes.contains("the record type \"group\" reads `indicators."), "{mistakes}");
+        assert!(mistakes.contains("its writes are never counted"), "{mistakes}");
+        with("group", &entry.replace("indicators.", "indicators2.")).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    }
+    let bound = PIPELINE.replace(
+        "bind = { tenant = \"tenant\" }\n\n[[record]]\ntype = \"scan\"",
+        "bind = { tenant = \"indicators.open\" }\n\n[[record]]\ntype = \"scan\"",
+    );
+    let mistakes = parsed(&format!("{bound}{INDICATOR}")).unwrap_err().to_string();
+    assert!(mistakes.contains("reads `indicators.open`"), "{mistakes}");
+    let matched = PIPELINE.replace("sk = \"GROUP\" }", "sk = \"GROUP\", \"indicators.open\" = 1 }");
+    let mistakes = parsed(&format!("{matched}{INDICATOR}")).unwrap_err().to_string();
+    assert!(mistakes.contains("reads `indicators.open`"), "{mistakes}");
+}

@@ -102,7 +102,7 @@ impl OwnTable {
         if !route.events.contains(&record.change.event()) {
             return Ok(Some(meaning));
         }
-        let Ok(additions) = additions(&self.pipeline, &record, route, &bindings) else { return Ok(None) };
+        let Ok(additions) = additions(&self.pipeline, &record, (route, &bindings), None) else { return Ok(None) };
         meaning.adds = additions.iter().flat_map(|addition| self.adds(addition)).collect();
         meaning.archived = route.archive.as_ref().map(|_| route.record_type.clone());
         Ok(Some(meaning))

@@ -28,7 +28,7 @@ pub(super) fn gap(
             return Ok(());
         }
         let insertion = Change::Insert { new: Image::Carried(image.clone()) };
-        let additions = match step.additions(site.pipeline, insertion, image) {
+        let additions = match step.additions((site.pipeline, None), insertion, image) {
             // The time of a removed item may be too long ago. If the removal had counted anything, it would have been rejected, and
             // would not be in the archive.
             Err(_) if step.event == "REMOVE" => Vec::new(),

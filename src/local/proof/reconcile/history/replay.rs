@@ -53,7 +53,7 @@ pub(super) fn replay(histories: &Histories<'_>, sinks: &mut Sinks<'_, '_>) -> an
 
 /// Whether records of this time are counted.
 fn is_counted(histories: &Histories<'_>, at: Timestamp) -> bool {
-    histories.site.tables.and_then(|tables| tables.count_from).is_none_or(|first| at >= first)
+    histories.site.count_from().is_none_or(|first| at >= first)
 }
 
 /// Opens the measures of an item that existed at the cut, and has its row from the change before it.
@@ -62,7 +62,7 @@ fn open(histories: &Histories<'_>, left: Option<&mut Left>, sinks: &mut Sinks<'_
     let (Some((step, image)), Some(cut)) = (opens, histories.cuts.count_from()) else { return Ok(()) };
     let opening = Step { event: backfill::COUNTED.to_owned(), created_at: cut.micros(), ..step };
     let insertion = Change::Insert { new: Image::Carried(image.clone()) };
-    let additions = opening.additions(histories.site.pipeline, insertion, &image)?;
+    let additions = opening.additions((histories.site.pipeline, Some(cut)), insertion, &image)?;
     sinks.continuity.expect_unarchived(histories.site, &opening, cut, &additions)?;
     count(histories.site, &opening, cut, (&additions, true), sinks)
 }
@@ -103,9 +103,7 @@ fn one(
         }
     };
     let doing = || format!("count {} {}", step.record_type, step.item);
-    let mut additions = step.additions(site.pipeline, change, &new).with_context(doing)?;
-    // The windows before COUNT_FROM belong to another counter.
-    additions.retain(|one| is_counted(histories, one.at(created_at)));
+    let additions = step.additions((site.pipeline, site.count_from()), change, &new).with_context(doing)?;
     sinks.continuity.compare(site, step, created_at, &additions)?;
     let counts = !histories.corrections.is_void(created_at, &step.id);
     count(site, step, created_at, (&additions, counts), sinks).with_context(doing)?;
