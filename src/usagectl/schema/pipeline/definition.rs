@@ -45,11 +45,10 @@ pub(super) struct Counter {
 }
 
 /// Values that mean the same as leaving the key out.
-fn defaults() -> [(&'static str, Json); 8] {
+fn defaults() -> [(&'static str, Json); 7] {
     [
         ("missing", json!("reject")),
         ("removed", json!("subtract")),
-        ("expired", json!("subtract")),
         ("cleared", json!("subtract")),
         ("factor", json!("1")),
         ("image", json!("newest")),
@@ -130,8 +129,16 @@ fn record(mut table: Map<String, Json>) -> Record {
 fn counter(mut table: Map<String, Json>) -> Counter {
     let measures = take_list(&mut table, "measure");
     let group = (text(table.remove("entity")), text(table.remove("resource")));
-    let named = |mut measure: Map<String, Json>| (text(measure.remove("name")), measure);
-    Counter { group, measures: measures.into_iter().map(named).collect() }
+    Counter { group, measures: measures.into_iter().map(measure).collect() }
+}
+
+fn measure(mut table: Map<String, Json>) -> (String, Map<String, Json>) {
+    // By default, an item that expires is treated like one that is removed.
+    let removed = table.get("removed").cloned().unwrap_or_else(|| json!("subtract"));
+    if table.get("expired") == Some(&removed) {
+        table.remove("expired");
+    }
+    (text(table.remove("name")), table)
 }
 
 fn text(value: Option<Json>) -> String {
