@@ -157,6 +157,19 @@ fn a_level_or_weighted_measure_that_would_be_wrong_is_refused() {
     insta::assert_snapshot!(reported(LEVELS, &cases));
 }
 
+/// A level only rose, and a weighted measure was always 0.
+#[test]
+fn regression_a_plain_kinesis_stream_has_none_of_the_changes_that_a_level_needs() {
+    let of = |stream: &str| parsed(&format!("stream = \"{stream}\"{LEVELS}"));
+    assert!(of("dynamodb").is_ok());
+    let mistakes = of("kinesis").unwrap_err().to_string();
+    for kind in ["level", "weighted"] {
+        let expected = format!("`kind = \"{kind}\"` needs changes and removals of items");
+        assert!(mistakes.contains(&expected), "{mistakes}");
+    }
+    assert_eq!(mistakes.lines().count(), 2, "{mistakes}");
+}
+
 #[test]
 fn each_contradiction_says_what_to_write() {
     let cases = [

@@ -114,7 +114,10 @@ fn counting(counter: &Counter) -> Json {
 
 fn record(mut table: Map<String, Json>) -> Record {
     let name = text(table.remove("type"));
-    let archive = take_table(&mut table, "archive");
+    let mut archive = take_table(&mut table, "archive");
+    if let Some(archive) = archive.as_mut().filter(|archive| !archive.contains_key("partition_date")) {
+        archive.remove("partition_date_unit");
+    }
     let mut counters: Vec<Counter> = take_list(&mut table, "counter").into_iter().map(counter).collect();
     let own = counter(table.clone());
     if !own.measures.is_empty() {
@@ -138,6 +141,14 @@ fn measure(mut table: Map<String, Json>) -> (String, Map<String, Json>) {
     if table.get("expired") == Some(&removed) {
         table.remove("expired");
     }
+    // Keys without an effect are refused, but the pipeline in use may have them.
+    let [attribute, attributes] = ["attribute", "attributes"].map(|key| table.contains_key(key));
+    let useless: &[&str] = match (attribute, attributes) {
+        (false, false) => &["except", "scale", "missing", "cleared"],
+        (true, false) => &["except"],
+        (_, true) => &["missing"],
+    };
+    useless.iter().for_each(|key| drop(table.remove(*key)));
     (text(table.remove("name")), table)
 }
 

@@ -131,6 +131,22 @@ fn regression_expired_is_compared_with_removed_and_not_with_subtract() {
     assert_eq!(found("", ignore), "");
 }
 
+/// It is refused now, so whoever has it must leave it out, which is no reason for a new generation.
+#[test]
+fn what_had_no_effect_can_be_left_out() {
+    for (from, to) in [
+        ("kind = \"count\"", "kind = \"count\"\nscale = 2\nmissing = \"zero\"\ncleared = \"ignore\"\nexcept = [\"a\"]"),
+        ("scale = 2", "scale = 2\nexcept = [\"a\"]"),
+        ("schema = \"order.avsc\"", "schema = \"order.avsc\"\npartition_date_unit = \"milliseconds\""),
+    ] {
+        let mut useless = definition(OLD, AVSC).folder;
+        useless.files.insert("pipeline.toml".to_owned(), OLD.replacen(from, to, 1));
+        assert!(Pipeline::parse(&useless).is_err(), "{to}");
+        let findings = changes(&Definition::of(useless), &definition(OLD, AVSC));
+        assert_eq!(findings.iter().map(|finding| line("", finding)).collect::<Vec<_>>(), [""; 0], "{to}");
+    }
+}
+
 /// A change that alters amounts needs a higher generation, and one that doesn't needs none.
 #[test]
 fn the_generation_must_rise_exactly_if_what_is_counted_changes() {
