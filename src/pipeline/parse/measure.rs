@@ -39,7 +39,7 @@ pub(super) fn read(
     let name = section.required_text("name", "\"orders\"");
     let name = name
         .and_then(|name| measure_name(&section, &name, quantity.as_ref(), measure_kind.as_ref()?, snapshot, measures));
-    let weight = weight::read(&section, kind);
+    let weight = weight::read(&section, kind, snapshot);
     let amount = amount(&section, kind?, countable.events, along_with, weight);
     let conditions = section.section("where").map(|section| conditions(&section)).unwrap_or_default();
     weight::check(&section, kind, snapshot, countable);

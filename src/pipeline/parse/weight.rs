@@ -10,7 +10,7 @@ use crate::time::Unit;
 use crate::window::Window;
 
 /// Reads how a weighted measure knows for how long a value stood.
-pub(super) fn read(section: &Section<'_>, kind: Option<Kind>) -> Option<Weight> {
+pub(super) fn read(section: &Section<'_>, kind: Option<Kind>, snapshot: &Snapshot) -> Option<Weight> {
     let since = section.text("since");
     let units = [
         ("seconds", DurationUnit::Seconds),
@@ -40,6 +40,7 @@ pub(super) fn read(section: &Section<'_>, kind: Option<Kind>) -> Option<Weight> 
     Some(Weight {
         since: path::read(section, "since", &since)?,
         since_unit: since_unit.unwrap_or(Unit::Seconds),
+        zone: snapshot.zone,
         unit: unit.unwrap_or(DurationUnit::Hours),
     })
 }

@@ -5,6 +5,7 @@ use crate::pipeline::{
 };
 use crate::record::Event;
 use crate::time::Unit;
+use crate::window::Zone;
 
 const ALL: &str = r##"
 [snapshot]
@@ -126,7 +127,8 @@ fn a_level_is_a_delta_that_always_takes_back_and_a_weighted_measure_knows_its_ti
         pipeline.routes.remove(0).counters.remove(0).measures.into_iter().map(|measure| measure.amount).collect()
     };
     let all = Removal::Subtract;
-    let since = |since_unit, unit| Amount::Standing(Weight { since: "updated_at".to_owned(), since_unit, unit });
+    let weight = |since_unit, unit| Weight { since: "updated_at".to_owned(), since_unit, zone: Zone::UTC, unit };
+    let since = |since_unit, unit| Amount::Standing(weight(since_unit, unit));
     let found = amounts(LEVELS);
     assert_eq!(found[..1], [Amount::Difference { removed: all, expired: all, cleared: all }]);
     assert_eq!(found[1..2], [since(Unit::Seconds, DurationUnit::Hours)]);
