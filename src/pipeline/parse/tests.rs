@@ -387,6 +387,10 @@ fn a_record_type_that_is_never_reached_is_a_mistake() {
         ("match = { pk = \"A#{a}\" }", "match = { sk = \"A#{a}\" }", None),
         ("match = { pk = \"A#{a}\" }", "match = { pk = \"A#{a}#{b}\" }", None),
         ("match = { k = 1 }", "match = { k = \"1\" }", None),
+        ("match = { k = \"1\" }", "match = { k = 1 }", None),
+        ("match = { k = \"{any}\" }", "match = { k = 1 }", Some(general)),
+        ("match = { k = \"{any}\" }", "match = { k = true }", None),
+        ("match = { k = \"A{any}\" }", "match = { k = 1 }", None),
         ("match = {}\nwhere = { a = 1 }", "match = {}", None),
     ];
     for (first, second, expected) in cases {
