@@ -103,6 +103,8 @@ pub struct Config {
     pub quarantine: Option<Quarantine>,
     /// The bucket for quarantined records and for notices that are too old to fold.
     pub failure_bucket: Option<String>,
+    /// The name of the function, if Lambda runs it.
+    pub function: Option<String>,
     /// Where alerts are sent.
     pub alerts: AlertDestination,
     /// Where metrics are sent.
@@ -268,7 +270,7 @@ impl Config {
         let archive = pipeline.as_ref().filter(|_| archives).and_then(|pipeline| reader.archive(pipeline));
         let failure_bucket = reader.get("FAILURE_BUCKET");
         let quarantine = reader.quarantine();
-        let alerts = reader.alerts();
+        let (function, alerts) = (reader.function(), reader.alerts());
         let metrics = reader.metrics();
         let deadline_margin_ms = reader.number("DEADLINE_MARGIN_MS", 0, 60_000);
         let concurrency = reader.number("CONCURRENCY", 1, 64);
@@ -279,6 +281,7 @@ impl Config {
                 archive,
                 quarantine,
                 failure_bucket,
+                function,
                 alerts,
                 metrics,
                 horizon_days,

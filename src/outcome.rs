@@ -35,6 +35,8 @@ pub struct BatchOutcome {
     pub files: Vec<StoredFile>,
     /// The targets of indicators that were recomputed.
     pub recomputed: Recomputed,
+    /// What was folded before the batch is answered, with FRESHNESS=now.
+    pub folded: Folded,
     /// The records of the plan by kind and effect.
     pub tally: Tally,
     /// The sequence number of the first record in the event.
@@ -135,6 +137,7 @@ impl BatchOutcome {
             pages: stored.pages,
             files: stored.files,
             recomputed: stored.recomputed,
+            folded: Folded::default(),
             tally: plan.tally,
             first_sequence_number: event.records().first().map(|raw| raw.sequence.to_string()),
             last_sequence_number: event.records().last().map(|raw| raw.sequence.to_string()),

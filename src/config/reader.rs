@@ -170,6 +170,11 @@ impl EnvReader<'_> {
         Some(ArchivePlace { bucket: bucket?, prefix, codec: codec?, unit_length: unit_length? })
     }
 
+    /// The name that Lambda gives the function.
+    pub(super) fn function(&self) -> Option<String> {
+        self.get("AWS_LAMBDA_FUNCTION_NAME")
+    }
+
     pub(super) fn quarantine(&mut self) -> Option<Quarantine> {
         let limit = self.number("QUARANTINE_LIMIT_PERCENT", 1, 100);
         match self.get("REJECTED_RECORDS").as_deref() {
@@ -177,8 +182,8 @@ impl EnvReader<'_> {
             Some("quarantine") => {
                 let why = "REJECTED_RECORDS is quarantine, so rejected records need a bucket";
                 self.required("FAILURE_BUCKET", why)?;
-                // Lambda sets this variable. Elsewhere, there is only one function.
-                let function = self.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "usage-aggregator".to_owned());
+                // Outside of Lambda, there is only one function.
+                let function = self.function().unwrap_or_else(|| "usage-aggregator".to_owned());
                 let limit_percent = usize::try_from(limit).unwrap_or(100);
                 Some(Quarantine { limit_percent, function })
             }

@@ -1,5 +1,6 @@
 //! Alerts: the ledger's stream delivers their keys after the fold has put them. They are read and sent in their order.
 
+use serde_json::Value;
 use tracing::warn;
 
 use super::{Handler, Invocation};
@@ -46,6 +47,16 @@ impl Handler {
         if detail.is_none() {
             warn!(id = key.id(), "the alert has expired and isn't sent");
         }
-        Ok(detail)
+        Ok(detail.map(|detail| sent_by(self.config.function.as_deref(), detail)))
+    }
+}
+
+/// The detail with the name of the function that sends it, by which the alerts of several stacks of a pipeline are told apart. It isn't in
+/// the ledger, because a ledger that was restored has the alerts of the one before.
+fn sent_by(function: Option<&str>, detail: String) -> String {
+    // An object with an id, so that it isn't empty.
+    match (function, detail.strip_suffix('}')) {
+        (Some(function), Some(fields)) => format!("{fields},\"function\":{}}}", Value::from(function)),
+        _ => detail,
     }
 }

@@ -12,7 +12,7 @@ use crate::archive::{AvroFile, Object};
 use crate::config::Freshness;
 use crate::decode::Event;
 use crate::error::{Error, ErrorKind};
-use crate::fold::Notice;
+use crate::fold::{Folded, Notice};
 use crate::indicator::{Failure, Recomputed, Recomputer, SourceTable, Written};
 use crate::ledger::{PageKind, pages};
 use crate::outcome::{BatchOutcome, Failed, Stored};
@@ -32,10 +32,10 @@ impl Handler {
         let written = stored.pages.clone();
         let quarantined: BTreeSet<usize> = plan.quarantined.iter().map(|quarantined| quarantined.record).collect();
         let evidence = std::mem::take(&mut plan.evidence);
-        let outcome = BatchOutcome::new(&batch, plan, stored);
+        let mut outcome = BatchOutcome::new(&batch, plan, stored);
         // What a plan rejects counts nothing, so that its share is limited. A record whose target was refused counts.
         self.recent().add_batch(outcome.durable, &quarantined, evidence);
-        self.fold_now(&written, invocation).await;
+        outcome.folded = self.fold_now(&written, invocation).await;
         Ok(outcome)
     }
 
@@ -192,18 +192,19 @@ impl Handler {
     }
 
     /// With FRESHNESS=now, folds the pages of a batch before it is answered. If that fails, the ledger's stream does it.
-    async fn fold_now(&self, notices: &[Notice], invocation: &Invocation) {
+    async fn fold_now(&self, notices: &[Notice], invocation: &Invocation) -> Folded {
         let is_now = self.config.tables.as_ref().is_some_and(|tables| tables.freshness == Freshness::Now);
         if !is_now || notices.is_empty() {
-            return;
+            return Folded::default();
         }
-        let error = match self.fold_all(notices, invocation).await {
-            Ok(folded) => folded.error,
-            Err(error) => Some(error),
+        let folded = match self.fold_all(notices, invocation).await {
+            Ok(folded) => folded,
+            Err(error) => Folded { error: Some(error), ..Folded::default() },
         };
-        if let Some(error) = error {
+        if let Some(error) = &folded.error {
             warn!(%error, "failed to fold at once; the ledger's stream will do it");
         }
+        folded
     }
 }
 

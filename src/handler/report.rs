@@ -31,6 +31,9 @@ pub(super) fn append_metrics(outcome: &BatchOutcome, now: Timestamp, started: In
     metrics.count_unless_zero("IndicatorsEqual", outcome.recomputed.equal);
     metrics.count_unless_zero("IndicatorTargetsMissing", outcome.recomputed.missing);
     metrics.count_unless_zero("IndicatorConflicts", outcome.recomputed.conflicts);
+    // What the fold of the ledger's stream doesn't find again, because these snapshots are already as they should be.
+    metrics.count_unless_zero("SnapshotsUpdated", outcome.folded.snapshots);
+    metrics.count_unless_zero("SnapshotsRestated", outcome.folded.restated);
     // When the batch is done; `now` is when it started.
     metrics.milliseconds("ProcessingLatency", age_ms(outcome.tally.oldest_created_at, now) + milliseconds(started));
     metrics

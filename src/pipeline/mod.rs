@@ -48,7 +48,7 @@ pub struct Pipeline {
     pub sources: Vec<String>,
     /// The kind of stream that the sources are read from. Only tools use it.
     pub stream: Stream,
-    /// What happens to records that match no record type.
+    /// What happens to records of which no image matches a record type.
     pub unmatched: Unmatched,
     /// The generation of the measures: of two pages with the same record, that with the higher generation counts it.
     pub generation: u64,
@@ -75,7 +75,7 @@ pub enum Stream {
     Kinesis,
 }
 
-/// What happens to a record that matches no record type.
+/// What happens to a record of which no image matches a record type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unmatched {
     /// The record has no effect.

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 
 use super::route::text_of;
 use super::{Condition, Measure, MeasureName, Pipeline, Requirement, Route};
-use crate::outline::{Entry, Outline, WrittenItems};
+use crate::outline::{Entry, Outline, Tag, WrittenItems};
 use crate::record::{Image, Item};
 
 /// Why an item doesn't match a record type, or isn't counted by a measure.
@@ -72,7 +72,7 @@ impl Route {
         let find = |path: &str| keys.attribute(path).or_else(|| item?.at_path(path));
         let is_met = |value: Option<Entry<'_>>, requirement: &Requirement| match requirement {
             Requirement::Pattern(pattern) => {
-                value.and_then(text_of).is_some_and(|text| pattern.matches(&text, |_, _| {}))
+                value.and_then(|value| requirement.text_of(value)).is_some_and(|text| pattern.matches(&text, |_, _| {}))
             }
             Requirement::Equal(scalar) => value.is_some_and(|value| scalar.equals(value)),
         };
@@ -81,7 +81,13 @@ impl Route {
             if is_met(value, &matcher.requirement) {
                 continue;
             }
-            let found = value.map(|value| text_of(value).map_or_else(|| value.type_name().to_owned(), Cow::into_owned));
+            let text = |value: Entry<'_>| text_of(value).map_or_else(|| value.type_name().to_owned(), Cow::into_owned);
+            let same = value.map_or(0, |value| common_prefix(&text(value), &matcher.text));
+            let found = value.map(|value| match (&matcher.requirement, value.tag()) {
+                // It may be written like the text that it must be.
+                (Requirement::Pattern(_), Tag::N) => format!("the number {}", text(value)),
+                _ => text(value),
+            });
             let mismatch = Mismatch {
                 record_type: &self.record_type,
                 section: "match",
@@ -90,7 +96,6 @@ impl Route {
                 expected: matcher.text.clone(),
                 found,
             };
-            let same = mismatch.found.as_deref().map_or(0, |found| common_prefix(found, &matcher.text));
             return Some(((met, same), mismatch));
         }
         let (condition, found) = first_unmet(&self.conditions, item)?;

@@ -238,14 +238,25 @@ impl Requirement {
         match (self, other) {
             (Requirement::Equal(scalar), Requirement::Equal(of_other)) => scalar == of_other,
             (Requirement::Pattern(pattern), Requirement::Pattern(of_other)) => pattern.covers(of_other),
+            (Requirement::Pattern(pattern), Requirement::Equal(Scalar::Number(number))) => {
+                !pattern.is_text() && pattern.matches(&number.to_string(), |_, _| {})
+            }
             _ => false,
+        }
+    }
+
+    /// The text of a value that may meet this. A capture also takes a number, but a text without captures only means a string.
+    pub(super) fn text_of<'r>(&self, value: Entry<'r>) -> Option<Cow<'r, str>> {
+        match self {
+            Requirement::Pattern(pattern) if pattern.is_text() => value.string(),
+            _ => text_of(value),
         }
     }
 
     fn matches<'r>(&self, value: Entry<'r>, slots: &mut [Cow<'r, str>]) -> bool {
         match self {
             Requirement::Equal(scalar) => scalar.equals(value),
-            Requirement::Pattern(pattern) => match text_of(value) {
+            Requirement::Pattern(pattern) => match self.text_of(value) {
                 Some(Cow::Borrowed(text)) => pattern.matches(text, |slot, found| {
                     slots.get_mut(slot).into_iter().for_each(|value| *value = Cow::Borrowed(found));
                 }),

@@ -62,7 +62,7 @@ fn the_first_matching_route_wins() {
 fn a_match_may_compare_strings_numbers_booleans_and_paths() {
     let cases = [
         (r#"n = "7""#, r#"{"n":"7"}"#, true),
-        (r#"n = "7""#, r#"{"n":7.0}"#, true),
+        (r#"n = "7""#, r#"{"n":7.0}"#, false),
         (r#"n = "{x}""#, r#"{"n":7.50}"#, true),
         (r#"n = "7""#, r#"{"n":true}"#, false),
         ("n = 7", r#"{"n":7}"#, true),
@@ -82,6 +82,33 @@ fn a_match_may_compare_strings_numbers_booleans_and_paths() {
         let pipeline = pipeline(&format!("[[record]]\ntype = \"r\"\nmatch = {{ {condition} }}"));
         assert_eq!(routed(&pipeline, "{}", image) == "r", matches, "{condition} {image}");
     }
+}
+
+/// A number took the first one, and the second one was never reached, without a mistake.
+#[test]
+fn regression_a_text_without_captures_matches_no_number() {
+    let types = r#"
+        [[record]]
+        type = "text"
+        match = { version = "1" }
+        [[record]]
+        type = "number"
+        match = { version = 1 }
+        [[record]]
+        type = "any"
+        match = { version = "{any}" }
+        "#;
+    let pipeline = pipeline(types);
+    for (image, expected) in
+        [(r#"{"version":"1"}"#, "text"), (r#"{"version":1}"#, "number"), (r#"{"version":2}"#, "any")]
+    {
+        assert_eq!(routed(&pipeline, "{}", image), expected, "{image}");
+    }
+    let texts = types.replace("version = 1 }", "version = \"2\", kind = true }").replace("{any}", "v{any}");
+    let texts = self::pipeline(&texts);
+    let image = Image::Carried(item(r#"{"version":1}"#));
+    let mismatch = texts.nearest(&item("{}"), &image).unwrap();
+    assert_eq!((mismatch.expected.as_str(), mismatch.found.as_deref()), ("1", Some("the number 1")));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::Amount;
 use crate::decimal::{Decimal, DecimalError, power_of_ten};
 use crate::time::Unit;
+use crate::window::Zone;
 
 /// Fraction digits of a value times a duration. Further digits are rounded, because an hour has a factor of 9: a third of
 /// an hour has no exact decimal.
@@ -15,6 +16,8 @@ pub struct Weight {
     pub since: String,
     /// The unit of a number in that attribute.
     pub since_unit: Unit,
+    /// The time zone in which a date in that attribute begins: that of the windows.
+    pub zone: Zone,
     /// The unit of durations.
     pub unit: DurationUnit,
 }

@@ -1,9 +1,9 @@
-//! Which record type a record takes, and whether any processes it.
+//! Which record type a record takes, and whether any processes it. It is rejected only if none of its images takes one.
 
 use super::Planner;
 use crate::outline::OutlinedRecord;
 use crate::pipeline::{Bindings, Route, Routed, Unmatched};
-use crate::record::{Code, Fault};
+use crate::record::{ChangeOf, Code, Fault};
 
 impl<'p> Planner<'p> {
     /// The route of the newest image, if that route processes this kind of event. If the stream leaves out the image, there is
@@ -15,7 +15,7 @@ impl<'p> Planner<'p> {
         match self.pipeline.route_outline(record.keys, image) {
             Routed::To(route, bindings) if processes(route) => Ok(Some((route, bindings))),
             Routed::To(..) => Ok(None),
-            Routed::Nowhere if skips_unmatched => Ok(None),
+            Routed::Nowhere if skips_unmatched || self.leaves_its_type(record) => Ok(None),
             Routed::NeedsImage(_) if skips_unmatched && !self.pipeline.may_take(record.keys, image, processes) => {
                 Ok(None)
             }
@@ -28,5 +28,11 @@ impl<'p> Planner<'p> {
                 Err(Fault::new(Code::ImageNotCarried, "StreamViewType", needs))
             }
         }
+    }
+
+    /// Whether the old image of a change takes a record type, so that what it counted must be taken back.
+    fn leaves_its_type(&self, record: &OutlinedRecord<'_>) -> bool {
+        let ChangeOf::Modify { old, .. } = &record.change else { return false };
+        matches!(self.pipeline.route_outline(record.keys, *old), Routed::To(..))
     }
 }

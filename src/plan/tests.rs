@@ -301,34 +301,49 @@ fn a_record_that_matches_no_type_is_skipped_or_rejected_as_configured() {
     assert_eq!(rejection, "record 1: unmatched: Keys: match no record type of the pipeline");
 }
 
+/// Seats that are taken, and what happens to records of others.
+fn seats(unmatched: &str) -> Pipeline {
+    let text = "[snapshot]\npartition_key = { name = \"pk\", value = \"{entity}\" }\nsort_key = { name = \"sk\", value = \"{resource}#{window_key}\" }\n[[record]]\ntype = \"seat\"\nmatch = { pk = \"{who}\" }\nwhere = { taken = true }\nentity = \"{who}\"\nresource = \"seats\"\n[[record.measure]]\nname = \"seats\"\nkind = \"delta\"\n";
+    let text = format!("unmatched = \"{unmatched}\"\n{text}");
+    let files = [("pipeline.toml".to_owned(), text)].into();
+    Pipeline::parse(&crate::pipeline::Folder { name: "seats".to_owned(), files }).unwrap()
+}
+
+/// The change of a seat that was taken, or wasn't, to one that is, or isn't.
+fn seat(sequence: usize, old: bool, new: bool) -> String {
+    let image = |taken: bool| format!(r#"{{"pk":{{"S":"a"}},"taken":{{"BOOL":{taken}}}}}"#);
+    let images = format!(r#""Keys":{{"pk":{{"S":"a"}}}},"NewImage":{},"OldImage":{}"#, image(new), image(old));
+    record(sequence, "MODIFY", &images)
+}
+
+/// The position of each record that counts, and its first amount.
+fn amounts(plan: &Plan) -> Vec<(usize, String)> {
+    let effects = plan.groups.iter().flat_map(|group| &group.effects);
+    effects.map(|effect| (effect.record, effect.amounts[0].amount().unwrap().to_string())).collect()
+}
+
 #[test]
 fn an_item_that_stops_matching_is_subtracted() {
-    let text = "[snapshot]\npartition_key = { name = \"pk\", value = \"{entity}\" }\nsort_key = { name = \"sk\", value = \"{resource}#{window_key}\" }\n[[record]]\ntype = \"seat\"\nmatch = { pk = \"{who}\" }\nwhere = { taken = true }\nentity = \"{who}\"\nresource = \"seats\"\n[[record.measure]]\nname = \"seats\"\nkind = \"delta\"\n";
-    let files = [("pipeline.toml".to_owned(), text.to_owned())].into();
-    let seats = Pipeline::parse(&crate::pipeline::Folder { name: "seats".to_owned(), files }).unwrap();
-    let image = |taken: bool| format!(r#"{{"pk":{{"S":"a"}},"taken":{{"BOOL":{taken}}}}}"#);
-    let change = |sequence, old, new| {
-        record(
-            sequence,
-            "MODIFY",
-            &format!(r#""Keys":{{"pk":{{"S":"a"}}}},"NewImage":{},"OldImage":{}"#, image(new), image(old)),
-        )
-    };
-    let records = [
-        change(1, false, true),
-        change(2, true, true),
-        change(3, true, false),
-        change(4, false, false),
-        change(3, true, false),
-    ];
-    let plan = planned_by(&seats, &records, &PlanContext::default());
-    let amounts: Vec<_> = plan.groups[0]
-        .effects
-        .iter()
-        .map(|effect| (effect.record, effect.amounts[0].amount().unwrap().to_string()))
-        .collect();
-    assert_eq!(amounts, [(0, "1".to_owned()), (2, "-1".to_owned())]);
+    let records =
+        [seat(1, false, true), seat(2, true, true), seat(3, true, false), seat(4, false, false), seat(3, true, false)];
+    let plan = planned_by(&seats("skip"), &records, &PlanContext::default());
+    assert_eq!(amounts(&plan), [(0, "1".to_owned()), (2, "-1".to_owned())]);
     assert_eq!(counts(&plan), [5, 1, 0, 2, 1]);
+}
+
+/// It was rejected, however often it was redriven, and its value stayed in the counter.
+#[test]
+fn regression_an_item_that_stops_matching_is_subtracted_although_unmatched_records_are_rejected() {
+    let seats = seats("reject");
+    let plan = planned_by(&seats, &[seat(1, false, true), seat(2, true, false)], &PlanContext::default());
+    assert_eq!(plan.rejected, None);
+    assert_eq!(amounts(&plan), [(0, "1".to_owned()), (1, "-1".to_owned())]);
+    let neither = planned_by(&seats, &[seat(1, false, false)], &PlanContext::default());
+    assert_eq!(neither.rejected.unwrap().fault.code, Code::Unmatched);
+    // Whether the old image was counted is unknown.
+    let unseen = seat(1, true, false).replace(r#","OldImage":{"pk":{"S":"a"},"taken":{"BOOL":true}}"#, "");
+    let unseen = planned_by(&seats, &[unseen.replace("NEW_AND_OLD_IMAGES", "NEW_IMAGE")], &PlanContext::default());
+    assert!(unseen.rejected.is_some());
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub enum Code {
     MixedSources,
     /// The record type needs an image that the stream's view type leaves out.
     ImageNotCarried,
-    /// No record type matches, and the pipeline sets `unmatched = "reject"`.
+    /// No record type matches any of the images, and the pipeline sets `unmatched = "reject"`.
     Unmatched,
     /// An attribute that the record type needs is missing.
     MissingAttribute,

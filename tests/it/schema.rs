@@ -1,5 +1,6 @@
 //! `usagectl schema` as a user runs it: drafts that the function accepts, and changes that fail with the reason.
 
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -150,15 +151,20 @@ fn a_schema_is_compared_with_that_of_an_archived_file() {
     assert_eq!(other.status.code(), Some(1));
 }
 
+/// A copy of `schemas/orders`.
+fn copy_of_orders(to: PathBuf) -> PathBuf {
+    std::fs::create_dir(&to).unwrap();
+    for file in std::fs::read_dir(crate::repository().join("schemas/orders")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+    to
+}
+
 #[test]
 fn a_pipeline_that_counts_differently_needs_a_higher_generation() {
     let folder = tempfile::tempdir().unwrap();
-    let new = folder.path().join("orders");
-    std::fs::create_dir(&new).unwrap();
-    for file in std::fs::read_dir(crate::repository().join("schemas/orders")).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), new.join(file.file_name())).unwrap();
-    }
+    let new = copy_of_orders(folder.path().join("orders"));
     let shown = new.to_str().unwrap();
     let same = usagectl(&["pipeline", "check", "schemas/orders", shown]);
     assert_eq!((same.status.code(), text(&same.stdout)), (Some(0), ""), "{}", text(&same.stderr));
@@ -178,4 +184,24 @@ fn a_pipeline_that_counts_differently_needs_a_higher_generation() {
     assert_eq!(risen.status.code(), Some(0), "{}", text(&risen.stdout));
     let gone = usagectl(&["pipeline", "check", "schemas", shown]);
     assert!(gone.status.code() == Some(1) && text(&gone.stdout).contains("the pipeline was removed"));
+}
+
+/// An earlier version may have accepted it, and nobody could compare the pipeline that replaces it.
+#[test]
+fn regression_a_pipeline_in_use_that_this_version_refuses_is_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = copy_of_orders(folder.path().join("orders"));
+    let pipeline = std::fs::read_to_string(old.join("pipeline.toml")).unwrap();
+    let useless = pipeline.replacen("[record.archive]", "[record.archive]\npartition_date_unit = \"seconds\"", 1);
+    std::fs::write(old.join("pipeline.toml"), useless).unwrap();
+    let old = old.to_str().unwrap();
+    let checked = usagectl(&["pipeline", "check", old, "schemas/orders"]);
+    let (stdout, stderr) = (text(&checked.stdout), text(&checked.stderr));
+    assert_eq!((checked.status.code(), stdout), (Some(0), ""), "{stderr}");
+    assert!(
+        stderr.contains("refuses the pipeline in use") && stderr.contains("leave `partition_date_unit` out"),
+        "{stderr}"
+    );
+    let new = usagectl(&["pipeline", "check", "schemas/orders", old]);
+    assert_eq!(new.status.code(), Some(2), "{}", text(&new.stdout));
 }

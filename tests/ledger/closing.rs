@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use laptop::emulators::{Metrics, in_process};
+use serde_json::{Value, json};
+use usage_aggregator::config::Sink;
 use usage_aggregator::fold::{Depth, Folded, Notice};
+use usage_aggregator::handler::{Handler, Invocation};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
 
 use crate::place::{Place, minute_of};
+use crate::refused_targets::{QUARANTINE, config, image, record};
 
 /// Seconds after the minute 08:57 at which the hour, which ends at 09:00, is still open or already closed.
 const OPEN: i64 = 60;
@@ -97,4 +102,49 @@ async fn the_first_value_of_a_closed_window_is_restated() {
     let notices = place.append(&[(2, "b", 60, 100)], 1).await;
     assert_eq!(fold(&place, &notices, CLOSED).await.restated, 0);
     assert_eq!(restated(&place)["b"], (1, None));
+}
+
+/// A function that folds before it answers, and sends its metrics to a CloudWatch.
+fn function(place: &Place, metrics: &Metrics) -> Handler {
+    let mut config = config("orders", QUARANTINE);
+    config.metrics.sink = Sink::CloudWatch;
+    let (snapshot, of_place) = (config.pipeline.snapshot.as_mut().unwrap(), place.pipeline.snapshot.as_ref().unwrap());
+    snapshot.windows.clone_from(&of_place.windows);
+    snapshot.closing = of_place.closing;
+    let (database, objects) = (place.database.clone(), place.objects.clone());
+    Handler::new(config, in_process::clients(in_process::client_with_metrics(database, objects, metrics.clone())))
+}
+
+/// The event of the ledger's stream with the notices of all pages.
+fn notices(place: &Place) -> Value {
+    let keys = |item: &crate::place::Item| {
+        let [key, sort_key] = ["pk", "sk"].map(|name| json!({ "S": item[name].as_s().unwrap() }));
+        json!({ "eventName": "INSERT", "eventSourceARN": "arn:aws:dynamodb:eu-west-1:1:table/ledger/stream/1",
+                "dynamodb": { "SequenceNumber": "1", "Keys": { "pk": key, "sk": sort_key } } })
+    };
+    let items = place.items("ledger");
+    let pages = items.iter().filter(|item| item["pk"].as_s().unwrap().starts_with("p#"));
+    json!({ "Records": pages.map(keys).collect::<Vec<_>>() })
+}
+
+/// The fold of the ledger's stream finds these snapshots as they should be, so nobody reported that they had changed.
+#[tokio::test(start_paused = true)]
+async fn regression_snapshots_that_are_restated_before_a_batch_is_answered_are_reported() {
+    let (place, metrics) = (closing(), Metrics::default());
+    place.objects.create_bucket("failures");
+    let function = function(&place, &metrics);
+    let sum = |name: &str| {
+        let points = metrics.points().into_iter().filter(|point| point.name == name);
+        points.flat_map(|point| point.values).sum::<f64>()
+    };
+    for (number, after, expected) in [(1, OPEN, [0.0, 1.0]), (2, CLOSED, [1.0, 2.0])] {
+        let now = Timestamp::from_seconds(minute_of(0).start() + after).unwrap();
+        let invocation = Invocation { request_id: "test".to_owned(), now, deadline: None };
+        let event = json!({ "Records": [record(number, &image("a", number, "1.00"))] }).to_string();
+        assert_eq!(function.append(event.as_bytes(), &invocation).await.unwrap().durable, 1);
+        assert_eq!([sum("SnapshotsRestated"), sum("SnapshotsUpdated")], expected);
+        let folded = function.fold(notices(&place).to_string().as_bytes(), &invocation).await.unwrap();
+        assert_eq!((folded.folded.settled, folded.folded.error.is_none()), (number, true));
+        assert_eq!([sum("SnapshotsRestated"), sum("SnapshotsUpdated")], expected);
+    }
 }

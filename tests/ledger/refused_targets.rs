@@ -89,7 +89,7 @@ impl Shop {
 }
 
 /// The configuration of a function with this pipeline.
-fn config(pipeline: &str, rejected: &str) -> Config {
+pub fn config(pipeline: &str, rejected: &str) -> Config {
     let variable = |name: &str| match name {
         "PIPELINE" => Some(pipeline),
         "USAGE_TABLE" => Some("usage"),
@@ -114,7 +114,7 @@ pub fn image(customer: &str, number: usize, total: &str) -> Value {
     })
 }
 
-fn record(number: usize, image: &Value) -> Value {
+pub fn record(number: usize, image: &Value) -> Value {
     json!({
         "eventID": number.to_string(), "eventName": "INSERT", "eventSource": "aws:dynamodb",
         "eventSourceARN": "arn:aws:dynamodb:eu-west-1:1:table/orders/stream/1",

@@ -61,3 +61,13 @@ fn pages_that_a_stuck_batch_writes_again_are_not_counted() {
     let pages = |durable| value(&append_metrics(&batch(durable), now, Instant::now()), "PagesWritten");
     assert_eq!((pages(1), pages(0)), (Some(1.0), Some(0.0)));
 }
+
+#[test]
+fn a_batch_that_is_folded_at_once_counts_its_snapshots() {
+    let now = Timestamp::parse("2026-11-28T00:00:00Z").unwrap();
+    let metrics = |folded| append_metrics(&BatchOutcome { folded, ..BatchOutcome::default() }, now, Instant::now());
+    let restated = metrics(Folded { snapshots: 3, restated: 2, ..Folded::default() });
+    let values = |metrics: &Metrics| ["SnapshotsUpdated", "SnapshotsRestated"].map(|name| value(metrics, name));
+    assert_eq!(values(&restated), [Some(3.0), Some(2.0)]);
+    assert_eq!(values(&metrics(Folded::default())), [None, None], "otherwise, the fold function counts them");
+}

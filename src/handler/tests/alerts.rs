@@ -108,3 +108,15 @@ async fn only_new_alerts_of_the_pipeline_are_sent() {
     let (outcome, calls) = fold(&others, &[]).await;
     assert_eq!((outcome.ignored, outcome.alerts_sent, calls.len()), (2, 0, 0));
 }
+
+/// Two stacks of a pipeline can use one event bus, and the rule of each got the alerts of both.
+#[tokio::test]
+async fn regression_an_alert_names_the_function_that_sent_it() {
+    let lambda = ("AWS_LAMBDA_FUNCTION_NAME", "staging-fold");
+    let (_, calls) = fold(&alerts(1), &[lambda, ("ALERT_BUS", "usage")]).await;
+    let entry = serde_json::from_str::<Value>(&calls[0]).unwrap()["Entries"][0].clone();
+    let detail: Value = serde_json::from_str(entry["Detail"].as_str().unwrap()).unwrap();
+    assert_eq!(detail, json!({ "id": "hash#000000", "function": "staging-fold" }));
+    let (_, calls) = fold(&alerts(1), &[lambda, ("ALERT_TOPIC", "arn:aws:sns:eu-west-1:1:usage")]).await;
+    assert!(calls[0].contains("staging-fold"), "{}", calls[0]);
+}

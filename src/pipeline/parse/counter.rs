@@ -4,7 +4,7 @@
 use super::super::document::{Section, SpannedText};
 use super::super::suggestion::closest;
 use super::super::template::{ParsedText, Template};
-use super::super::{Condition, Counter, Measure, Snapshot};
+use super::super::{Condition, Counter, Measure, Snapshot, Stream};
 use super::contradiction::contradiction;
 use super::kind::Measures;
 use super::{alert, measure, parse_template};
@@ -21,6 +21,8 @@ pub(super) struct Countable<'c> {
     pub conditions: &'c [Condition],
     /// The events that the record type processes.
     pub events: &'c [Event],
+    /// What the pipeline says about its stream.
+    pub stream: Option<Stream>,
 }
 
 /// Reads the counters of a record type.
@@ -100,7 +102,7 @@ fn read(
         .collect();
     let read = |(section, along_with): (Section<'_>, Option<usize>)| {
         let (document, span, title) = (section.document, section.span.clone(), section.title.clone());
-        let measure = measure::read(section, along_with, snapshot, countable.events, measures)?;
+        let measure = measure::read(section, along_with, snapshot, countable, measures)?;
         if document.is_clean()
             && let Some(why) = never_met(countable.conditions, &measure)
         {

@@ -133,6 +133,11 @@ pub(super) fn read(section: &Section<'_>, kind: Option<Kind>, snapshot: &Snapsho
 pub(super) fn missing(section: &Section<'_>, kind: Option<Kind>) -> Missing {
     let choices = [("reject", Missing::Reject), ("zero", Missing::Zero), ("ignore", Missing::Ignore)];
     let missing = section.choice("missing", &choices).unwrap_or(Missing::Reject);
+    if let (Some(value), Some(why)) = (section.value("missing"), never_missing(section, kind)) {
+        let message = format!("{}: `missing` has no effect, because {why}; leave it out", section.title);
+        section.document.mistake(&value.span(), message);
+        return missing;
+    }
     match (kind, missing) {
         (Some(Kind::Of(aggregate)), Missing::Zero) => section.mistake(format_args!(
             "`missing = \"zero\"` would be a value of its own for `kind = \"{}\"`; write \"ignore\" to leave such records out",
@@ -144,6 +149,22 @@ pub(super) fn missing(section: &Section<'_>, kind: Option<Kind>) -> Missing {
         _ => {}
     }
     missing
+}
+
+/// Why a measure has no attribute that an image may lack.
+fn never_missing(section: &Section<'_>, kind: Option<Kind>) -> Option<&'static str> {
+    let [attribute, pattern] = ["attribute", "attributes"].map(|key| section.value(key).is_some());
+    match kind {
+        Some(Kind::Count) => Some("a count counts records, whatever attributes they have"),
+        Some(Kind::Sum | Kind::Delta | Kind::Level | Kind::Weighted) if pattern && !attribute => {
+            Some("`attributes` takes only attributes that an image has")
+        }
+        Some(Kind::Delta | Kind::Level | Kind::Weighted) if !attribute => {
+            Some("without `attribute`, items are counted, whatever attributes they have")
+        }
+        // Whatever else lacks an attribute is reported with the kind.
+        _ => None,
+    }
 }
 
 /// How many values are counted exactly.

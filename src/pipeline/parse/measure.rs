@@ -9,6 +9,7 @@ use super::super::{
     Amount, MEASURE_NAME_BYTES, Measure, MeasureKind, MeasureName, Quantity, Removal, Snapshot, Weight,
 };
 use super::condition::conditions;
+use super::counter::Countable;
 use super::kind::{self, KINDS, Kind, Measures};
 use super::{EVENTS, baseline, parse_text, path, weight};
 use crate::decimal::Decimal;
@@ -22,7 +23,7 @@ pub(super) fn read(
     section: Section<'_>,
     along_with: Option<usize>,
     snapshot: &Snapshot,
-    events: &[Event],
+    countable: Countable<'_>,
     measures: &mut Measures,
 ) -> Option<Measure> {
     let kind = section.choice("kind", &KINDS);
@@ -38,21 +39,13 @@ pub(super) fn read(
     let name = section.required_text("name", "\"orders\"");
     let name = name
         .and_then(|name| measure_name(&section, &name, quantity.as_ref(), measure_kind.as_ref()?, snapshot, measures));
-    let weight = weight::read(&section, kind);
-    let amount = amount(&section, kind?, events, along_with, weight);
+    let weight = weight::read(&section, kind, snapshot);
+    let amount = amount(&section, kind?, countable.events, along_with, weight);
     let conditions = section.section("where").map(|section| conditions(&section)).unwrap_or_default();
-    weight::check(&section, kind, snapshot, events);
+    weight::check(&section, kind, snapshot, countable);
     let baseline = baseline::read(&section, snapshot);
     let factor = section.value("factor").and_then(|value| factor(&section, value, quantity.as_ref()));
-    let scale = section.integer("scale").and_then(|(scale, span)| {
-        let valid = u32::try_from(scale).ok().filter(|_| scale <= MAX_SCALE);
-        if valid.is_none() {
-            section
-                .document
-                .mistake(&span, format!("{}: `scale` must be 0 to {MAX_SCALE} fraction digits", section.title));
-        }
-        valid
-    });
+    let scale = scale(&section, quantity.as_ref());
     section.finish();
     let aggregate = measure_kind?.aggregate;
     Some(Measure { name: name?, aggregate, amount: amount?, quantity: quantity?, conditions, scale, factor, baseline })
@@ -73,6 +66,19 @@ pub(super) fn along_with(section: &Section<'_>, sections: &[Section<'_>]) -> Opt
         _ => "needs `kind = \"count\"`; leave it out".to_owned(),
     };
     section.document.mistake(&wanted.span, format!("{}: `along_with` {message}", section.title));
+    None
+}
+
+fn scale(section: &Section<'_>, quantity: Option<&Quantity>) -> Option<u32> {
+    let (scale, span) = section.integer("scale")?;
+    let message = match (u32::try_from(scale).ok().filter(|_| scale <= MAX_SCALE), quantity) {
+        (Some(_), Some(Quantity::One)) => {
+            "limits the digits of an attribute's value, and this measure has none; leave it out".to_owned()
+        }
+        (None, _) => format!("must be 0 to {MAX_SCALE} fraction digits"),
+        (Some(scale), _) => return Some(scale),
+    };
+    section.document.mistake(&span, format!("{}: `scale` {message}", section.title));
     None
 }
 
@@ -98,6 +104,11 @@ fn quantity(section: &Section<'_>, kind: Option<Kind>) -> Option<Quantity> {
     let attribute = section.text("attribute");
     let pattern = section.text("attributes");
     let except = section.texts("except").unwrap_or_default();
+    if let Some(value) = section.value("except").filter(|_| section.value("attributes").is_none()) {
+        let message =
+            "`except` leaves out what `attributes` captures, and this measure has no `attributes`; leave it out";
+        section.document.mistake(&value.span(), format!("{}: {message}", section.title));
+    }
     let missing = kind::missing(section, kind);
     match (attribute, pattern, kind) {
         (Some(attribute), _, Some(Kind::Count)) => counts_records(section, "attribute", &attribute),
@@ -240,6 +251,9 @@ fn amount(
             Some(Amount::Each { events: own_events.unwrap_or_else(|| kind.usual_events(events)), along_with })
         }
         Kind::Delta => {
+            if cleared == Some(Removal::Ignore) {
+                check_cleared(section);
+            }
             let removed = removed.unwrap_or(Removal::Subtract);
             let cleared = cleared.unwrap_or(Removal::Subtract);
             Some(Amount::Difference { removed, expired: expired.unwrap_or(removed), cleared })
@@ -257,5 +271,15 @@ fn amount(
                 }),
             }
         }
+    }
+}
+
+/// Notes that `cleared` has no effect on a delta that counts items.
+fn check_cleared(section: &Section<'_>) {
+    let counts_items = ["attribute", "attributes"].into_iter().all(|key| section.value(key).is_none());
+    if let Some(value) = section.value("cleared").filter(|_| counts_items) {
+        let message = "`cleared` is about an attribute that an item no longer has, and this measure counts items; leave it out, or \
+                       use `where` to choose the items";
+        section.document.mistake(&value.span(), format!("{}: {message}", section.title));
     }
 }

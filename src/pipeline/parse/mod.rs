@@ -91,7 +91,7 @@ fn read(name: &str, files: &BTreeMap<String, String>, root: Section<'_>) -> Opti
     let mut routes: Vec<super::Route> = Vec::new();
     for section in sections {
         let span = section.span.clone();
-        if let Some(route) = route::read(section, snapshot.as_ref(), files, &mut measures) {
+        if let Some(route) = route::read(section, stream, snapshot.as_ref(), files, &mut measures) {
             if routes.iter().any(|other| other.record_type == route.record_type) {
                 root.document.mistake(&span, format!("record type `{}` is defined twice", route.record_type));
             } else if root.document.is_clean()

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::super::document::{Section, SpannedText};
 use super::super::template::{Pattern, is_name};
-use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Requirement, Route, Snapshot};
+use super::super::{Archive, ArchivedImage, Matcher, PartitionDate, Requirement, Route, Snapshot, Stream};
 use super::condition::{conditions, scalar};
 use super::counter::{self, Countable};
 use super::kind::Measures;
@@ -18,6 +18,7 @@ use crate::time::Unit;
 
 pub(super) fn read(
     section: Section<'_>,
+    stream: Option<Stream>,
     snapshot: Option<&Snapshot>,
     files: &BTreeMap<String, String>,
     measures: &mut Measures,
@@ -36,7 +37,7 @@ pub(super) fn read(
     let events = section.choices("events", &EVENTS).unwrap_or_else(|| Event::ALL.to_vec());
     let counters = counter::read_all(
         &section,
-        Countable { snapshot, variables: &variables, conditions: &conditions, events: &events },
+        Countable { snapshot, variables: &variables, conditions: &conditions, events: &events, stream },
         measures,
     );
     let window_time = section.section("window_time").and_then(|section| window_time::read(section, &counters));
@@ -131,8 +132,19 @@ fn archive(section: Section<'_>, files: &BTreeMap<String, String>, events: &[Eve
     let images = [("newest", ArchivedImage::Newest), ("new", ArchivedImage::New), ("old", ArchivedImage::Old)];
     let image = section.choice("image", &images).unwrap_or(ArchivedImage::Newest);
     let own_events = section.choices("events", &EVENTS).unwrap_or_else(|| events.to_vec());
+    if own_events.iter().any(|event| !events.contains(event)) {
+        section.mistake(
+            "`events` lists an event that the record's `events` leaves out, so it would never be archived; add it there, or leave it \
+             out here",
+        );
+    }
     let attribute = section.text("partition_date").filter(|path| path.text != "created_at");
     let unit = section.choice("partition_date_unit", &TIME_UNITS).unwrap_or(Unit::Seconds);
+    if let Some(value) = section.value("partition_date_unit").filter(|_| attribute.is_none()) {
+        let message = "`partition_date_unit` is the unit of the attribute that `partition_date` names, and it names none; write \
+                       partition_date = \"ordered_at\", or leave `partition_date_unit` out";
+        section.document.mistake(&value.span(), format!("{}: {message}", section.title));
+    }
     let partition_date = match attribute {
         None => PartitionDate::CreatedAt,
         Some(attribute) => PartitionDate::Attribute { path: path::read(&section, "partition_date", &attribute)?, unit },

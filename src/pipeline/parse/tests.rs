@@ -226,6 +226,41 @@ fn each_mistake_says_where_it_is_and_what_to_write() {
     insta::assert_snapshot!(reported.join("\n"));
 }
 
+/// Each of these was accepted, and did nothing.
+#[test]
+fn regression_a_key_without_effect_is_a_mistake() {
+    let orders = "kind = \"delta\"\nremoved = \"ignore\"";
+    let amount = "missing = \"zero\"\nscale = 2";
+    let cases = [
+        (orders, "kind = \"count\"\nscale = 2", "`scale` limits the digits of an attribute's value"),
+        (orders, "kind = \"delta\"\nscale = 2", "`scale` limits the digits of an attribute's value"),
+        (orders, "kind = \"count\"\nmissing = \"zero\"", "because a count counts records"),
+        (orders, "kind = \"delta\"\nmissing = \"reject\"", "because without `attribute`, items are counted"),
+        (orders, "kind = \"delta\"\ncleared = \"ignore\"", "this measure counts items"),
+        ("except = [\"none\"]", "missing = \"zero\"", "because `attributes` takes only"),
+        (amount, "except = [\"none\"]", "this measure has no `attributes`; leave it out"),
+        ("image = \"newest\"", "events = [\"INSERT\", \"REMOVE\"]", "it would never be archived; add it there"),
+        ("image = \"newest\"", "partition_date_unit = \"milliseconds\"", "and it names none"),
+        (
+            "image = \"newest\"",
+            "partition_date = \"created_at\"\npartition_date_unit = \"seconds\"",
+            "leave `partition_date_unit` out",
+        ),
+    ];
+    for (from, to, expected) in cases {
+        let found = mistakes(&with(from, to));
+        assert!(found.contains(expected) && found.lines().count() == 1, "{to}: {found}");
+    }
+    for (from, to) in [
+        (orders, "kind = \"delta\"\ncleared = \"subtract\""),
+        (orders, "kind = \"delta\"\nattribute = \"n\"\ncleared = \"ignore\"\nmissing = \"zero\"\nscale = 2"),
+        ("except = [\"none\"]", "scale = 2"),
+        ("image = \"newest\"", "events = [\"INSERT\"]\npartition_date = \"day\"\npartition_date_unit = \"seconds\""),
+    ] {
+        assert!(parsed(&with(from, to)).is_ok(), "{to}");
+    }
+}
+
 #[test]
 fn all_mistakes_are_reported_at_once() {
     insta::assert_snapshot!(mistakes(include_str!("tests/mistakes.toml")));
@@ -352,6 +387,10 @@ fn a_record_type_that_is_never_reached_is_a_mistake() {
         ("match = { pk = \"A#{a}\" }", "match = { sk = \"A#{a}\" }", None),
         ("match = { pk = \"A#{a}\" }", "match = { pk = \"A#{a}#{b}\" }", None),
         ("match = { k = 1 }", "match = { k = \"1\" }", None),
+        ("match = { k = \"1\" }", "match = { k = 1 }", None),
+        ("match = { k = \"{any}\" }", "match = { k = 1 }", Some(general)),
+        ("match = { k = \"{any}\" }", "match = { k = true }", None),
+        ("match = { k = \"A{any}\" }", "match = { k = 1 }", None),
         ("match = {}\nwhere = { a = 1 }", "match = {}", None),
     ];
     for (first, second, expected) in cases {

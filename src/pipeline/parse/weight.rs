@@ -1,7 +1,8 @@
 //! What `kind = "weighted"` needs, and what `level` and `weighted` must see to be right.
 
 use super::super::document::Section;
-use super::super::{DurationUnit, Snapshot, Weight};
+use super::super::{DurationUnit, Snapshot, Stream, Weight};
+use super::counter::Countable;
 use super::kind::Kind;
 use super::{EVENTS, TIME_UNITS, path};
 use crate::record::Event;
@@ -9,7 +10,7 @@ use crate::time::Unit;
 use crate::window::Window;
 
 /// Reads how a weighted measure knows for how long a value stood.
-pub(super) fn read(section: &Section<'_>, kind: Option<Kind>) -> Option<Weight> {
+pub(super) fn read(section: &Section<'_>, kind: Option<Kind>, snapshot: &Snapshot) -> Option<Weight> {
     let since = section.text("since");
     let units = [
         ("seconds", DurationUnit::Seconds),
@@ -39,12 +40,13 @@ pub(super) fn read(section: &Section<'_>, kind: Option<Kind>) -> Option<Weight> 
     Some(Weight {
         since: path::read(section, "since", &since)?,
         since_unit: since_unit.unwrap_or(Unit::Seconds),
+        zone: snapshot.zone,
         unit: unit.unwrap_or(DurationUnit::Hours),
     })
 }
 
 /// Notes what makes the numbers of a measure wrong that depends on old images.
-pub(super) fn check(section: &Section<'_>, kind: Option<Kind>, snapshot: &Snapshot, events: &[Event]) {
+pub(super) fn check(section: &Section<'_>, kind: Option<Kind>, snapshot: &Snapshot, countable: Countable<'_>) {
     let (needed, purpose): (&[Event], &str) = match kind {
         // Even one without an attribute: an update may move an item to another entity, or make it meet other conditions.
         Some(Kind::Delta) => (&[Event::Insert, Event::Modify], "a delta must see every change of its value"),
@@ -55,7 +57,7 @@ pub(super) fn check(section: &Section<'_>, kind: Option<Kind>, snapshot: &Snapsh
         ),
         _ => return,
     };
-    if !needed.iter().all(|event| events.contains(event)) {
+    if !needed.iter().all(|event| countable.events.contains(event)) {
         let name = |event: &Event| EVENTS.iter().find(|(_, known)| known == event).map_or("", |(name, _)| *name);
         let missing = needed.iter().map(name).collect::<Vec<_>>();
         let list = match missing.as_slice() {
@@ -64,6 +66,13 @@ pub(super) fn check(section: &Section<'_>, kind: Option<Kind>, snapshot: &Snapsh
             [] => String::new(),
         };
         section.mistake(format_args!("{purpose}; add {list} to the record's `events`"));
+    }
+    if kind != Some(Kind::Delta) && countable.stream == Some(Stream::Kinesis) {
+        section.mistake(format_args!(
+            "`kind = \"{}\"` needs changes and removals of items, but each message of a plain Kinesis stream inserts a new one; write \
+             kind = \"sum\", or, if the stream carries the changes of a table, remove `stream = \"kinesis\"`",
+            section.text_of("kind").unwrap_or_default()
+        ));
     }
     if kind == Some(Kind::Level) && !snapshot.windows.contains(&Window::Total) {
         section.mistake(

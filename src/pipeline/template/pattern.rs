@@ -59,6 +59,11 @@ impl Pattern {
             || self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(alike)
     }
 
+    /// Whether this is a text without captures, which only an equal string matches.
+    pub fn is_text(&self) -> bool {
+        !self.0.iter().any(|piece| matches!(piece, Piece::Variable(_)))
+    }
+
     /// A cheap necessary condition for names that match.
     pub fn name_pattern(&self) -> NamePattern {
         let (start, end) = self.ends();

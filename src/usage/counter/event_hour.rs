@@ -102,7 +102,7 @@ impl RoutedImage<'_, '_> {
 }
 
 /// The instant that an attribute says. A date is its first second in the time zone of the windows.
-fn instant(value: Entry<'_>, unit: Unit, zone: Zone) -> Option<Timestamp> {
+pub(super) fn instant(value: Entry<'_>, unit: Unit, zone: Zone) -> Option<Timestamp> {
     match value.tag() {
         Tag::S => {
             let text = value.string()?;

@@ -4,7 +4,7 @@
 //! value, so that the durations of an item's images fit together without a gap or an overlap, whatever the clocks of the
 //! stream say. Only the last image of an item has no successor: it stands until the record of its removal.
 
-use super::{RoutedImage, not_carried};
+use super::{RoutedImage, event_hour, not_carried};
 use crate::decimal::Decimal;
 use crate::outline::Entry;
 use crate::pipeline::Weight;
@@ -60,7 +60,7 @@ impl RoutedImage<'_, '_> {
 }
 
 fn instant(value: Entry<'_>, weight: &Weight, field: impl Fn() -> String) -> Result<Timestamp, Fault> {
-    value.instant(weight.since_unit).ok_or_else(|| {
+    event_hour::instant(value, weight.since_unit, weight.zone).ok_or_else(|| {
         let message = format!(
             "expected an instant with an offset, a date, or {} since 1970, from 2000 to 2099; found an invalid {}",
             weight.since_unit,

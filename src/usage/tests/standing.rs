@@ -9,10 +9,15 @@ fn seats(more: &str) -> Pipeline {
 
 /// The same, with more keys of the record type.
 fn with_keys(keys: &str, more: &str) -> Pipeline {
+    in_zone("UTC", keys, more)
+}
+
+fn in_zone(zone: &str, keys: &str, more: &str) -> Pipeline {
     let text = format!(
         r##"
         [snapshot]
         windows = ["hour", "total"]
+        time_zone = "{zone}"
         partition_key = {{ name = "pk", value = "U#{{entity}}" }}
         sort_key = {{ name = "sk", value = "{{resource}}#{{window_key}}" }}
 
@@ -93,6 +98,19 @@ fn an_old_value_counts_for_the_time_until_its_successor_or_its_removal() {
         assert_eq!(counted(&pipeline, change(old, new)), *expected, "{old} => {new}");
     }
     assert_eq!(counted(&pipeline, expire(&old)), "7/pro seats -5, 7/pro seat_hours 15.423611111");
+}
+
+/// A date was midnight in UTC here, but in the time zone where it decides in which windows a record counts.
+#[test]
+fn regression_a_value_that_stands_since_a_date_stands_since_its_begin_in_the_time_zone() {
+    let [utc, berlin] = ["UTC", "Europe/Berlin"].map(|zone| in_zone(zone, "", ""));
+    let old = active("5", "\"2026-11-21\"");
+    assert_eq!(counted(&utc, change(&old, "")), "7/pro seats -5, 7/pro seat_hours 15.423611111");
+    assert_eq!(counted(&berlin, change(&old, "")), "7/pro seats -5, 7/pro seat_hours 20.423611111");
+    // A day of 25 hours.
+    let [old, new] = ["\"2026-10-25\"", "\"2026-10-26\""].map(|at| active("1", at));
+    assert_eq!(counted(&utc, change(&old, &new)), "7/pro seat_hours 24");
+    assert_eq!(counted(&berlin, change(&old, &new)), "7/pro seat_hours 25");
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Check {
             return deployed::check(stack, &self.old, options).await;
         }
         let new = self.new.as_deref().unwrap_or(&self.old);
-        let (old, new) = (pipelines(&self.old)?, pipelines(new)?);
+        let (old, new) = (pipelines(&self.old, in_use)?, pipelines(new, definition)?);
         let done = report(&old, &new, findings, if options.json { json } else { line })?;
         if !options.json {
             console::note(&format!("compared {}", console::counted(new.len(), "pipeline")));
@@ -89,17 +89,20 @@ impl Check {
     }
 }
 
+/// What a pipeline says, whose place the text names in errors.
+type Define = fn(Folder, &str) -> anyhow::Result<Definition>;
+
 /// The pipeline in a folder, under an empty name, or all pipelines in the folders of a folder.
-fn pipelines(path: &Path) -> anyhow::Result<BTreeMap<String, Definition>> {
+fn pipelines(path: &Path, define: Define) -> anyhow::Result<BTreeMap<String, Definition>> {
     if path.join("pipeline.toml").exists() {
-        return Ok(BTreeMap::from([(String::new(), read(path)?)]));
+        return Ok(BTreeMap::from([(String::new(), read(path, define)?)]));
     }
     let mut pipelines = BTreeMap::new();
     for entry in std::fs::read_dir(path).with_context(|| format!("list {}", path.display()))? {
         let folder = entry.with_context(|| format!("list {}", path.display()))?.path();
         if folder.join("pipeline.toml").exists() {
             let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            pipelines.insert(name, read(&folder)?);
+            pipelines.insert(name, read(&folder, define)?);
         }
     }
     if pipelines.is_empty() {
@@ -109,15 +112,26 @@ fn pipelines(path: &Path) -> anyhow::Result<BTreeMap<String, Definition>> {
     Ok(pipelines)
 }
 
-fn read(path: &Path) -> anyhow::Result<Definition> {
+fn read(path: &Path, define: Define) -> anyhow::Result<Definition> {
     let folder = Folder::read(path).with_context(|| format!("read the pipeline in {}", path.display()))?;
-    definition(folder, &path.display().to_string())
+    define(folder, &path.display().to_string())
 }
 
 /// The definition of the pipeline in `folder`, which `shown` names in errors.
 fn definition(folder: Folder, shown: &str) -> anyhow::Result<Definition> {
     // All mistakes of an invalid pipeline are reported with their lines.
     Pipeline::parse(&folder).map_err(|mistakes| UsageError(format!("{shown}: {mistakes}")))?;
+    Ok(Definition::of(folder))
+}
+
+/// The same for the pipeline in use. An earlier version may have accepted what this one refuses, and the new pipeline must still be compared
+/// with it.
+fn in_use(folder: Folder, shown: &str) -> anyhow::Result<Definition> {
+    if let Err(mistakes) = Pipeline::parse(&folder) {
+        console::note(&format!(
+            "this version refuses the pipeline in use ({shown}), and compares what it says all the same: {mistakes}"
+        ));
+    }
     Ok(Definition::of(folder))
 }
 

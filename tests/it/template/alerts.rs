@@ -1,7 +1,10 @@
 //! The pipeline's alerts: where they go, what the fold function may do for that, and the example rule.
 
+use event_source_mapping::{Filters, SourceRecord, StreamKind};
 use serde_json::{Value, json};
 use usage_aggregator::fold::{ALERT_DETAIL_TYPE, ALERT_SOURCE};
+use usage_aggregator::record::SequenceNumber;
+use usage_aggregator::time::Timestamp;
 
 use super::code::{actions, conditional};
 use super::{file, members, properties, template};
@@ -42,9 +45,9 @@ fn limits_are_read_from_the_table_that_is_set_by_whoever_folds() {
 #[test]
 fn the_example_rule_matches_the_alerts_that_are_sent_and_exists_only_for_an_address() {
     let rule = properties("AlertRule");
-    let pattern = json!({
-        "source": [ALERT_SOURCE], "detail-type": [ALERT_DETAIL_TYPE], "detail": { "pipeline": [{ "Ref": "Pipeline" }] },
-    });
+    let detail =
+        json!({ "pipeline": [{ "Ref": "Pipeline" }], "function": [{ "Ref": "FoldFunction" }, { "exists": false }] });
+    let pattern = json!({ "source": [ALERT_SOURCE], "detail-type": [ALERT_DETAIL_TYPE], "detail": detail });
     assert_eq!(rule["EventPattern"], pattern);
     assert_eq!(rule["EventBusName"], json!({ "Ref": "AlertBusName" }));
     assert_eq!(rule["Targets"][0]["Arn"], json!({ "Ref": "UsageAlertTopic" }));
@@ -58,6 +61,27 @@ fn the_example_rule_matches_the_alerts_that_are_sent_and_exists_only_for_an_addr
     for text in [format!("\"source\": [\"{ALERT_SOURCE}\"]"), format!("\"detail-type\": [\"{ALERT_DETAIL_TYPE}\"]")] {
         assert!(patterns.contains(&text), "docs/alerts.md: {text}");
     }
+}
+
+/// Both stacks of a pipeline sent the alerts of both to their addresses.
+#[test]
+fn regression_the_example_rule_leaves_out_the_alerts_of_another_stack() {
+    let pattern = properties("AlertRule")["EventPattern"].to_string();
+    let pattern =
+        pattern.replace(r#"{"Ref":"Pipeline"}"#, r#""orders""#).replace(r#"{"Ref":"FoldFunction"}"#, r#""lake-fold""#);
+    let filters = Filters::parse(&[pattern]).unwrap();
+    let matches = |detail: Value| {
+        let json = json!({ "source": ALERT_SOURCE, "detail-type": ALERT_DETAIL_TYPE, "detail": detail }).to_string();
+        let sequence = SequenceNumber::parse("1").unwrap();
+        let created_at = Timestamp::from_seconds(1_795_856_220).unwrap();
+        filters.matches(StreamKind::DynamoDb, &SourceRecord { sequence, item: 0, created_at, json })
+    };
+    assert!(matches(json!({ "pipeline": "orders", "function": "lake-fold" })));
+    assert!(!matches(json!({ "pipeline": "orders", "function": "staging-fold" })));
+    assert!(!matches(json!({ "pipeline": "demand", "function": "lake-fold" })));
+    assert!(matches(json!({ "pipeline": "orders" })), "of an earlier version");
+    // The name that Lambda gives the function.
+    assert_eq!(properties("FoldFunction")["FunctionName"], json!({ "Fn::Sub": "${AWS::StackName}-fold" }));
 }
 
 /// An address that nobody confirmed was reported nowhere: no tool knew the topic, and operators may not list its subscriptions.

@@ -5,6 +5,7 @@ use crate::pipeline::{
 };
 use crate::record::Event;
 use crate::time::Unit;
+use crate::window::Zone;
 
 const ALL: &str = r##"
 [snapshot]
@@ -126,7 +127,8 @@ fn a_level_is_a_delta_that_always_takes_back_and_a_weighted_measure_knows_its_ti
         pipeline.routes.remove(0).counters.remove(0).measures.into_iter().map(|measure| measure.amount).collect()
     };
     let all = Removal::Subtract;
-    let since = |since_unit, unit| Amount::Standing(Weight { since: "updated_at".to_owned(), since_unit, unit });
+    let weight = |since_unit, unit| Weight { since: "updated_at".to_owned(), since_unit, zone: Zone::UTC, unit };
+    let since = |since_unit, unit| Amount::Standing(weight(since_unit, unit));
     let found = amounts(LEVELS);
     assert_eq!(found[..1], [Amount::Difference { removed: all, expired: all, cleared: all }]);
     assert_eq!(found[1..2], [since(Unit::Seconds, DurationUnit::Hours)]);
@@ -155,6 +157,19 @@ fn a_level_or_weighted_measure_that_would_be_wrong_is_refused() {
         ("along_with = \"seats\"", "along_with = \"seat_hours\""),
     ];
     insta::assert_snapshot!(reported(LEVELS, &cases));
+}
+
+/// A level only rose, and a weighted measure was always 0.
+#[test]
+fn regression_a_plain_kinesis_stream_has_none_of_the_changes_that_a_level_needs() {
+    let of = |stream: &str| parsed(&format!("stream = \"{stream}\"{LEVELS}"));
+    assert!(of("dynamodb").is_ok());
+    let mistakes = of("kinesis").unwrap_err().to_string();
+    for kind in ["level", "weighted"] {
+        let expected = format!("`kind = \"{kind}\"` needs changes and removals of items");
+        assert!(mistakes.contains(&expected), "{mistakes}");
+    }
+    assert_eq!(mistakes.lines().count(), 2, "{mistakes}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) fn changes(old: &Definition, new: &Definition) -> Vec<Finding> {
                 key,
                 "changed",
                 Verdict::Safe,
-                "it only decides whether records without a type are rejected from now on",
+                "it only decides whether records are rejected from now on if none of their images has a type",
             ),
             _ => unknown(key),
         });

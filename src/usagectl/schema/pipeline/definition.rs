@@ -45,11 +45,10 @@ pub(super) struct Counter {
 }
 
 /// Values that mean the same as leaving the key out.
-fn defaults() -> [(&'static str, Json); 8] {
+fn defaults() -> [(&'static str, Json); 7] {
     [
         ("missing", json!("reject")),
         ("removed", json!("subtract")),
-        ("expired", json!("subtract")),
         ("cleared", json!("subtract")),
         ("factor", json!("1")),
         ("image", json!("newest")),
@@ -115,7 +114,10 @@ fn counting(counter: &Counter) -> Json {
 
 fn record(mut table: Map<String, Json>) -> Record {
     let name = text(table.remove("type"));
-    let archive = take_table(&mut table, "archive");
+    let mut archive = take_table(&mut table, "archive");
+    if let Some(archive) = archive.as_mut().filter(|archive| !archive.contains_key("partition_date")) {
+        archive.remove("partition_date_unit");
+    }
     let mut counters: Vec<Counter> = take_list(&mut table, "counter").into_iter().map(counter).collect();
     let own = counter(table.clone());
     if !own.measures.is_empty() {
@@ -130,8 +132,24 @@ fn record(mut table: Map<String, Json>) -> Record {
 fn counter(mut table: Map<String, Json>) -> Counter {
     let measures = take_list(&mut table, "measure");
     let group = (text(table.remove("entity")), text(table.remove("resource")));
-    let named = |mut measure: Map<String, Json>| (text(measure.remove("name")), measure);
-    Counter { group, measures: measures.into_iter().map(named).collect() }
+    Counter { group, measures: measures.into_iter().map(measure).collect() }
+}
+
+fn measure(mut table: Map<String, Json>) -> (String, Map<String, Json>) {
+    // By default, an item that expires is treated like one that is removed.
+    let removed = table.get("removed").cloned().unwrap_or_else(|| json!("subtract"));
+    if table.get("expired") == Some(&removed) {
+        table.remove("expired");
+    }
+    // Keys without an effect are refused, but the pipeline in use may have them.
+    let [attribute, attributes] = ["attribute", "attributes"].map(|key| table.contains_key(key));
+    let useless: &[&str] = match (attribute, attributes) {
+        (false, false) => &["except", "scale", "missing", "cleared"],
+        (true, false) => &["except"],
+        (_, true) => &["missing"],
+    };
+    useless.iter().for_each(|key| drop(table.remove(*key)));
+    (text(table.remove("name")), table)
 }
 
 fn text(value: Option<Json>) -> String {

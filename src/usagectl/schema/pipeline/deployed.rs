@@ -9,19 +9,19 @@ use usage_aggregator::pipeline::{Folder, shipped};
 
 use super::super::check::{Finding, Verdict, report};
 use super::definition::Definition;
-use super::{changes::changes, definition, json, line, read};
+use super::{changes::changes, definition, in_use, json, line, read};
 use crate::shell::console::{self, Done, UsageError};
 use crate::shell::options::Options;
 use crate::stack::{Account, carried};
 
 /// Prints what an update of `stack` to the pipeline in `new` would change.
 pub(super) async fn check(stack: &str, new: &Path, options: &Options) -> anyhow::Result<Done> {
-    let new = read(new)?;
+    let new = read(new, definition)?;
     let Some(running) = running(stack).await? else {
         console::note(&format!("the stack {stack} doesn't exist yet, so there is no pipeline to compare with"));
         return Ok(Done::Well);
     };
-    let running = definition(running, &format!("the pipeline of the stack {stack}"))?;
+    let running = in_use(running, &format!("that of the stack {stack}"))?;
     let (old, new) = (BTreeMap::from([(String::new(), running)]), BTreeMap::from([(String::new(), new)]));
     let done = report(&old, &new, findings, if options.json { json } else { line })?;
     if !options.json {

@@ -90,7 +90,7 @@ fn each_change_says_what_happens_to_the_counters_that_exist() {
 fn what_only_looks_different_is_no_change() {
     for case in [
         ("[\"hour\", \"day\"]", "[\"day\", \"hour\"]"),
-        ("scale = 2", "scale = 2\nmissing = \"reject\"\nremoved = \"subtract\"\nfactor = 1"),
+        ("scale = 2", "scale = 2\nmissing = \"reject\"\nremoved = \"subtract\"\nexpired = \"subtract\"\nfactor = 1"),
         ("schema = \"order.avsc\"", "schema = \"order.avsc\"\nimage = \"newest\""),
         ("description = \"Orders\"", "# A comment.\ndescription = \"Sales\"\nstream = \"dynamodb\""),
     ] {
@@ -107,6 +107,44 @@ fn the_schemas_are_compared_too() {
         lines,
         ["unsafe  record type order, total: long becomes string: readers can't convert it; add a new field"]
     );
+}
+
+/// The default of `expired` is the value of `removed`, so that writing `subtract` may change what is counted.
+#[test]
+fn regression_expired_is_compared_with_removed_and_not_with_subtract() {
+    let removed = |expired: &str| {
+        let text = OLD.replace("scale = 2", &format!("scale = 2\nremoved = \"ignore\"{expired}"));
+        definition(&text, AVSC)
+    };
+    let found = |old: &str, new: &str| {
+        let findings = changes(&removed(old), &removed(new));
+        findings.iter().map(|finding| line("", finding)).collect::<Vec<_>>().join("\n")
+    };
+    let (subtract, ignore) = ("\nexpired = \"subtract\"", "\nexpired = \"ignore\"");
+    for (old, new) in [("", subtract), (subtract, ""), (ignore, subtract)] {
+        let found = found(old, new);
+        assert!(
+            found.contains("write generation = 4") && found.contains("measure amount: `expired` changed"),
+            "{found}"
+        );
+    }
+    assert_eq!(found("", ignore), "");
+}
+
+/// It is refused now, so whoever has it must leave it out, which is no reason for a new generation.
+#[test]
+fn what_had_no_effect_can_be_left_out() {
+    for (from, to) in [
+        ("kind = \"count\"", "kind = \"count\"\nscale = 2\nmissing = \"zero\"\ncleared = \"ignore\"\nexcept = [\"a\"]"),
+        ("scale = 2", "scale = 2\nexcept = [\"a\"]"),
+        ("schema = \"order.avsc\"", "schema = \"order.avsc\"\npartition_date_unit = \"milliseconds\""),
+    ] {
+        let mut useless = definition(OLD, AVSC).folder;
+        useless.files.insert("pipeline.toml".to_owned(), OLD.replacen(from, to, 1));
+        assert!(Pipeline::parse(&useless).is_err(), "{to}");
+        let findings = changes(&Definition::of(useless), &definition(OLD, AVSC));
+        assert_eq!(findings.iter().map(|finding| line("", finding)).collect::<Vec<_>>(), [""; 0], "{to}");
+    }
 }
 
 /// A change that alters amounts needs a higher generation, and one that doesn't needs none.

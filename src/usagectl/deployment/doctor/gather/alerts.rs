@@ -24,11 +24,11 @@ pub(super) async fn of(
     pipeline: &Pipeline,
     now: Timestamp,
 ) -> Fact<AlertTarget> {
-    let samples = samples(pipeline, now);
-    if samples.is_empty() {
+    if pipeline.snapshot.as_ref().is_none_or(|snapshot| snapshot.alerts.is_empty()) {
         return Err(Unavailable::NotApplicable("the pipeline has no alerts"));
     }
-    let variables = &fold.as_ref().map_err(Clone::clone)?.variables;
+    let Function { name: function, variables, .. } = fold.as_ref().map_err(Clone::clone)?;
+    let samples = samples(pipeline, function, now);
     let variable = |name| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
     if let Some(topic) = variable("ALERT_TOPIC") {
         return Ok(AlertTarget::Topic(topics::topic(&account.sns(), topic).await?));
@@ -86,15 +86,16 @@ fn matches(rule: &Rule, samples: &[SourceRecord]) -> bool {
     filters.is_ok_and(|filters| samples.iter().any(|sample| filters.matches(StreamKind::DynamoDb, sample)))
 }
 
-/// An event for each alert of the pipeline that fires.
-fn samples(pipeline: &Pipeline, now: Timestamp) -> Vec<SourceRecord> {
+/// An event for each alert of the pipeline that fires, as the fold function with this name sends it.
+fn samples(pipeline: &Pipeline, function: &str, now: Timestamp) -> Vec<SourceRecord> {
     let alerts = pipeline.snapshot.iter().flat_map(|snapshot| &snapshot.alerts);
     let record = |alert: &pipeline::Alert| {
         let detail = serde_json::to_string(&sample(alert, &pipeline.name, now)).ok()?;
+        let mut detail: Value = serde_json::from_str(&detail).ok()?;
+        detail.as_object_mut()?.insert("function".to_owned(), function.into());
         let event = json!({
             "version": "0", "id": "sample", "detail-type": ALERT_DETAIL_TYPE, "source": ALERT_SOURCE,
-            "account": "000000000000", "time": now.to_string(), "region": "us-east-1", "resources": [],
-            "detail": serde_json::from_str::<Value>(&detail).ok()?,
+            "account": "000000000000", "time": now.to_string(), "region": "us-east-1", "resources": [], "detail": detail,
         });
         let sequence = SequenceNumber::parse("1")?;
         Some(SourceRecord { sequence, item: 0, created_at: now, json: event.to_string() })
