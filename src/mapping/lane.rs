@@ -194,7 +194,7 @@ impl<'s> Lane<'s> {
         let mapping = &self.shard.mapping;
         let event = batch.event();
         if event.len() > MAXIMUM_PAYLOAD_BYTES {
-            // It can't be delivered. That counts as an attempt without a response.
+            // It can't be delivered, so the record is discarded without a response.
             mapping.meter.count_failure(&FailureCause::TooLarge);
             return (Verdict::Failure(FailureResponse::None), Some(FailureCause::TooLarge));
         }
