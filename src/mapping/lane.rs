@@ -132,7 +132,10 @@ impl<'s> Lane<'s> {
             if let Some(expired) = expired {
                 self.discard(expired).await?;
             }
-            let Some(mut batch) = rest else { continue };
+            let Some(mut batch) = rest else {
+                self.report(None, None, None);
+                continue;
+            };
             let (verdict, cause) = self.invoke(&mut batch).await;
             let next = batch.next_step(verdict, &mapping.settings, || mapping.request_id());
             let NextStep { settled, discarded, pause, redeliver, split } = next;
