@@ -117,6 +117,11 @@ impl Meter {
         self.lock_runs().disabled = disabled;
     }
 
+    /// Counts times that records were trimmed before they came into the stream, which only what copies them there can notice.
+    pub fn count_trimmed_gaps(&self, gaps: u64) {
+        self.add(|counts| counts.trimmed_gaps += gaps);
+    }
+
     /// Where reading a shard continues; `None` if no run reads it.
     pub(crate) fn read_to(&self, shard: &str) -> Option<Position> {
         self.lock_runs().ahead().get(shard)?.read_to.clone()

@@ -227,7 +227,10 @@ impl LocalRun {
             let percent = (0..=100).rev().find(|whole| f64::from(*whole) <= repeat).unwrap_or(0);
             Disturbance { seed: self.fault_seed, repeat_percent: percent, swap_percent: percent }
         };
-        let count = |copied: Copied| faults.count_repeats(copied.puts.saturating_sub(copied.records));
+        let count = |copied: Copied| {
+            faults.count_repeats(copied.puts.saturating_sub(copied.records));
+            self.mapping.meter.count_trimmed_gaps(copied.trimmed_gaps);
+        };
         match replicator.run(REPLICATION_INTERVAL, || self.clock.now(), disturbance, count).await? {}
     }
 }
