@@ -80,7 +80,7 @@ impl Replicator {
     /// # Errors
     /// When changes can't be read, or can't be put.
     pub async fn run(
-        mut self,
+        &mut self,
         idle: Duration,
         now: impl Fn() -> Timestamp,
         disturbance: impl Fn() -> Disturbance,
@@ -112,6 +112,19 @@ impl Replicator {
             }
         }
         Ok(copied)
+    }
+
+    /// Whether the source has, or may have, changes that aren't copied. This is for a replicator that has stopped.
+    pub async fn has_uncopied(&self) -> bool {
+        let Ok(shards) = self.source.shards().await else { return true };
+        for shard in shards.iter().filter(|shard| !self.positions.is_finished(&shard.id)) {
+            match self.source.read(&shard.id, &self.position(&shard.id), PAGE_RECORDS).await {
+                Ok(page) if page.records.is_empty() && page.end != PageEnd::MoreAvailable => {}
+                Err(ReadError::Gone) => {}
+                Ok(_) | Err(_) => return true,
+            }
+        }
+        false
     }
 
     fn is_ready(&self, shard: &Shard, shards: &[Shard]) -> bool {

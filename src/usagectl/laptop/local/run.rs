@@ -1,7 +1,7 @@
 //! A local run: services, tables, buckets, stream, function and event source mapping, built from the options and running
 //! until it is stopped.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,6 +9,7 @@ use event_source_mapping::{Clock, StreamKind};
 use laptop::emulators::kinesis::{Copied, Disturbance, Replicator};
 use laptop::emulators::{AlarmStatus, EmbeddedStream};
 use laptop::proof::{FaultInjector, FaultProfile, Rejections};
+use tokio::sync::Mutex;
 use usage_aggregator::time::Timestamp;
 
 use super::alarms::LocalAlarms;
@@ -137,12 +138,17 @@ impl LocalRun {
     }
 
     /// Whether the stream of the source, and that of the ledger, has records that its mapping, which has stopped, hasn't read.
+    /// Changes that aren't copied to Kinesis yet are such records of the source.
     pub(super) async fn unread(&self) -> [bool; 2] {
+        let is_uncopied = match self.replicator.lock().await.as_ref() {
+            Some(replicator) => replicator.has_uncopied().await,
+            None => false,
+        };
         let of_ledger = match &self.folding {
             Some(folding) => folding.has_unread().await,
             None => false,
         };
-        [self.mapping.has_unread().await, of_ledger]
+        [is_uncopied || self.mapping.has_unread().await, of_ledger]
     }
 
     /// Marks the data folder, so that other commands know it if this run is killed. What an earlier run left behind, this one delivers.
@@ -220,8 +226,8 @@ impl LocalRun {
     }
 
     async fn replicate(&self, faults: &FaultInjector) -> anyhow::Result<()> {
-        let replicator = self.replicator.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(replicator) = replicator else { return std::future::pending().await };
+        let mut replicator = self.replicator.lock().await;
+        let Some(replicator) = replicator.as_mut() else { return std::future::pending().await };
         let disturbance = || {
             let FaultProfile { repeat, .. } = faults.profile();
             let percent = (0..=100).rev().find(|whole| f64::from(*whole) <= repeat).unwrap_or(0);

@@ -78,3 +78,16 @@ async fn a_gap_after_which_nothing_has_come_yet_is_reported_once() {
     place.push(10..=11);
     assert_eq!((step(&mut replicator).await, step(&mut replicator).await), ((2, 0), (0, 0)));
 }
+
+#[tokio::test]
+async fn changes_behind_the_position_are_not_copied_yet() {
+    let place = place(1..=2_000);
+    let mut replicator = place.replicator();
+    assert!(replicator.has_uncopied().await);
+    assert_eq!(step(&mut replicator).await, (1_000, 0));
+    assert!(replicator.has_uncopied().await, "half of them");
+    assert_eq!(step(&mut replicator).await, (1_000, 0));
+    assert!(!replicator.has_uncopied().await);
+    place.push([2_001]);
+    assert!(replicator.has_uncopied().await);
+}

@@ -265,7 +265,8 @@ async fn opening_fails_if_the_stream_does_not_exist() {
 #[tokio::test(start_paused = true)]
 async fn a_running_replicator_copies_whatever_comes() {
     let place = place(1);
-    let running = place.replicator().run(Duration::from_millis(250), time, Disturbance::default, |_| {});
+    let mut replicator = place.replicator();
+    let running = replicator.run(Duration::from_millis(250), time, Disturbance::default, |_| {});
     let all_arrived = async {
         while place.arrived().await.concat().len() < 60 {
             tokio::time::sleep(Duration::from_millis(100)).await;
