@@ -164,3 +164,23 @@ fn options_with_which_a_run_could_not_end_well_are_refused() {
     }
     assert!(!fixture.0.path().join(".usage").exists());
 }
+
+/// Another stream used to bring the same changes with other IDs, and everything of the last day counted twice, without a word.
+#[test]
+fn regression_the_changes_of_a_table_are_not_counted_again_through_another_stream() {
+    let fixture = Fixture::new();
+    let load = ["local", "--simulate", "orders", "--records", "20", "--rate", "0", "--polling-interval", "100"];
+    let kinesis = ["--stream", "kinesis-for-dynamodb"];
+    assert_eq!(fixture.run(&load).code, Some(0));
+    let refused = fixture.run(&[&load[..], &kinesis].concat());
+    assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{refused:?}");
+    assert!(refused.stderr.contains("Keep `--stream dynamodb`, or start over with --fresh"), "{refused:?}");
+    let exact = fixture.run(&["reconcile"]);
+    assert_eq!(exact.code, Some(0), "{exact:?}");
+
+    let fresh = fixture.run(&[&load[..], &kinesis, &["--fresh"]].concat());
+    assert_eq!(fresh.code, Some(0), "{fresh:?}");
+    let refused = fixture.run(&load);
+    assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{refused:?}");
+    assert!(refused.stderr.contains("Keep `--stream kinesis-for-dynamodb`"), "{refused:?}");
+}

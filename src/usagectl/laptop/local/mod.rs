@@ -158,7 +158,7 @@ Examples:
   Run the Kinesis race:
     usagectl local --pipeline alleycat --simulate alleycat --duration 5m
   Deliver a table's changes through Kinesis, some of them twice and out of order:
-    usagectl local --stream kinesis-for-dynamodb --faults repeat=10
+    usagectl local --fresh --stream kinesis-for-dynamodb --faults repeat=10
   Run the binary that is deployed:
     usagectl local --invoke http://127.0.0.1:9000 --env-file env &
     cargo lambda watch --env-file env

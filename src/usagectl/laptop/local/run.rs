@@ -69,9 +69,10 @@ impl LocalRun {
         let source_name = local.source_name(&pipeline, kind)?;
         let retries = if variables.value("REJECTED_RECORDS").as_deref() == Some("fail") { 10 } else { 200 };
         let settings = local.mapping.settings(kind.stream_kind(), &pipeline.name, retries)?;
+        let folder = options.data.join(MAPPINGS);
+        local.refuse_other_stream(kind, &source_name, &folder)?;
         let place = Workplace::open_on(options, Uses::Everything, local.start(), local.ports()).await?;
         let site = archived::checked(&place.clients.s3, place.site(variables.clone()).await?).await?;
-        let folder = options.data.join(MAPPINGS);
         std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
 
         let request = StreamRequest { local, options, place: &place, site: &site, name: &source_name, folder: &folder };
@@ -105,7 +106,7 @@ impl LocalRun {
             }
             None => None,
         };
-        let checkpoints = format!("{}-{source_name}.json", kind.name());
+        let checkpoints = kind.checkpoints(&source_name);
         LocalRun {
             mapping: LocalMapping::open(parts(settings, stream, &source_name, checkpoints, function))?,
             destination: if destination.is_some() { local.on_failure.clone() } else { "none".to_owned() },
@@ -255,7 +256,12 @@ impl Local {
 }
 
 impl StreamChoice {
-    /// Its value on the command line, which also names the checkpoint file.
+    /// The name of the checkpoint file of a mapping of this source.
+    pub(super) fn checkpoints(self, source: &str) -> String {
+        format!("{}-{source}.json", self.name())
+    }
+
+    /// Its value on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
             StreamChoice::Dynamodb => "dynamodb",
