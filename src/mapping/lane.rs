@@ -10,13 +10,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::activity::Delivering;
+use crate::cause::FailureCause;
 use crate::failure::{
     Batch, DiscardedBatch, FailureResponse, NextStep, Verdict, later, lowest_failure, retried_until, verdict,
 };
 use crate::function::InvocationResult;
 use crate::mapping::EndReason;
 use crate::meter::{Delivery, as_u64};
-use crate::progress::{Blocked, FailureCause, Settlement};
+use crate::progress::{Blocked, Settlement};
 use crate::settings::MAXIMUM_PAYLOAD_BYTES;
 use crate::shard::ShardRun;
 use crate::source::SourceRecord;

@@ -149,7 +149,7 @@ async fn a_stream_without_the_images_that_the_pipeline_needs_is_refused_with_the
     };
     stream(None).await.unwrap();
     stream(Some(StreamViewType::NewImage)).await.unwrap();
-    local.stop();
+    local.kill();
     let refused = fixture.run(&["local"]);
     assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{refused:?}");
     insta::assert_snapshot!("local_wrong_view_type", refused.stderr);
@@ -322,12 +322,17 @@ impl Background {
         self.process.wait().unwrap();
     }
 
-    pub fn stop(mut self) -> Value {
+    pub fn stop(self) -> Value {
+        self.stop_with(0)
+    }
+
+    /// Stops it, and expects this exit code.
+    pub fn stop_with(mut self, code: i32) -> Value {
         // SIGTERM has the same effect as Ctrl-C.
         let kill = std::process::Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
         assert!(kill.success());
         let last = self.wait_for(|line| line["ended"].is_object());
-        assert_eq!(self.process.wait().unwrap().code(), Some(0));
+        assert_eq!(self.process.wait().unwrap().code(), Some(code), "{last:#}");
         last
     }
 }

@@ -1,6 +1,6 @@
 //! What a run of `usagectl local` leaves behind when it is stopped, killed, or joined by other programs, and what it refuses.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, StreamSpecification, StreamViewType};
 use serde_json::{Value, json};
 
 use super::Background;
@@ -183,4 +183,29 @@ fn regression_the_changes_of_a_table_are_not_counted_again_through_another_strea
     let refused = fixture.run(&load);
     assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{refused:?}");
     assert!(refused.stderr.contains("Keep `--stream kinesis-for-dynamodb`"), "{refused:?}");
+}
+
+/// The page was calm, the exit code was 0, and the records of the new stream were listed as missing.
+#[tokio::test]
+async fn regression_a_stream_that_was_replaced_is_a_problem_until_the_run_is_restarted() {
+    let fixture = Fixture::new();
+    let mut local = Background::start(&fixture, &[]);
+    for view_type in [None, Some(StreamViewType::NewAndOldImages)] {
+        let stream = StreamSpecification::builder().stream_enabled(view_type.is_some()).set_stream_view_type(view_type);
+        let update = local.dynamodb().update_table().table_name("orders").stream_specification(stream.build().unwrap());
+        update.send().await.unwrap();
+    }
+    let gone = local.wait_for(|line| line["mapping"]["gone_shards"] == json!(1));
+    assert_eq!((&gone["waiting"]["stream_gone"], &gone["waiting"]["more_unread"]), (&json!(true), &json!(true)));
+    let page = Client::new(local.started["page"].as_str().unwrap().trim_end_matches('/'));
+    let shown = json!(page.events(2).await).to_string();
+    assert!(shown.contains("restart `usagectl local` to read the new one"), "{shown}");
+    simulate(&fixture, &["--records", "20"]);
+    let ended = &local.stop_with(1)["ended"];
+    assert_eq!(ended["waiting"]["more_unread"], json!(true), "{ended:#}");
+
+    let reconcile = fixture.run(&["reconcile"]);
+    assert_eq!(reconcile.code, Some(1), "{reconcile:?}");
+    assert!(reconcile.stdout.contains("20 records are missing because they wait in the stream"), "{reconcile:?}");
+    catch_up(&fixture);
 }

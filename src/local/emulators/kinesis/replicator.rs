@@ -43,6 +43,8 @@ pub struct Copied {
     pub puts: usize,
     /// Times that changes were trimmed before they were read.
     pub trimmed_gaps: u64,
+    /// Shards that no longer existed before they were read to their end.
+    pub gone_shards: u64,
 }
 
 /// Copies one source into one stream.
@@ -109,6 +111,7 @@ impl Replicator {
                 copied.records += step.records;
                 copied.puts += step.puts;
                 copied.trimmed_gaps += step.trimmed_gaps;
+                copied.gone_shards += step.gone_shards;
             }
         }
         Ok(copied)
@@ -120,7 +123,7 @@ impl Replicator {
         for shard in shards.iter().filter(|shard| !self.positions.is_finished(&shard.id)) {
             match self.source.read(&shard.id, &self.position(&shard.id), PAGE_RECORDS).await {
                 Ok(page) if page.records.is_empty() && page.end != PageEnd::MoreAvailable => {}
-                Err(ReadError::Gone) => {}
+                // A stream that is gone may have been replaced.
                 Ok(_) | Err(_) => return true,
             }
         }
@@ -154,7 +157,7 @@ impl Replicator {
             }
             Err(ReadError::Gone) => {
                 self.positions.set(shard, Checkpoint::End)?;
-                Ok(Copied::default())
+                Ok(Copied { gone_shards: 1, ..Copied::default() })
             }
             // The next step reads from the same position.
             Err(ReadError::Expired | ReadError::Throttled) => Ok(Copied::default()),
@@ -170,7 +173,7 @@ impl Replicator {
 
     async fn put(&self, page: &Page, now: Timestamp, disturbance: Disturbance) -> anyhow::Result<Copied> {
         let disturbed = disturb(&page.records, disturbance);
-        let copied = Copied { records: page.records.len(), puts: disturbed.len(), trimmed_gaps: 0 };
+        let copied = Copied { records: page.records.len(), puts: disturbed.len(), ..Copied::default() };
         let (streams, stream, precision) = (self.streams.clone(), self.stream.clone(), self.precision);
         let putting = tokio::task::spawn_blocking(move || {
             disturbed.iter().try_for_each(|record| {

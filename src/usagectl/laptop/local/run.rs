@@ -237,6 +237,7 @@ impl LocalRun {
         let count = |copied: Copied| {
             faults.count_repeats(copied.puts.saturating_sub(copied.records));
             self.mapping.meter.count_trimmed_gaps(copied.trimmed_gaps);
+            self.mapping.meter.count_gone_shards(copied.gone_shards);
         };
         match replicator.run(REPLICATION_INTERVAL, || self.clock.now(), disturbance, count).await? {}
     }
