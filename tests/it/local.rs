@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::fixture::Fixture;
 
 mod both_mappings;
+mod destinations;
 mod leaving;
 
 /// The last line of a run.

@@ -198,8 +198,7 @@ async fn regression_a_stream_that_was_replaced_is_a_problem_until_the_run_is_res
     let gone = local.wait_for(|line| line["mapping"]["gone_shards"] == json!(1));
     assert_eq!((&gone["waiting"]["stream_gone"], &gone["waiting"]["more_unread"]), (&json!(true), &json!(true)));
     let page = Client::new(local.started["page"].as_str().unwrap().trim_end_matches('/'));
-    let shown = json!(page.events(2).await).to_string();
-    assert!(shown.contains("restart `usagectl local` to read the new one"), "{shown}");
+    while !json!(page.events(3).await).to_string().contains("restart `usagectl local` to read the new one") {}
     simulate(&fixture, &["--records", "20"]);
     let ended = &local.stop_with(1)["ended"];
     assert_eq!(ended["waiting"]["more_unread"], json!(true), "{ended:#}");

@@ -53,7 +53,7 @@ use crate::shell::workplace::Start;
 use control::Control;
 use load::LoadOptions;
 use reach::Reach;
-use rejected::RejectionOptions;
+use rejected::{RejectionOptions, failure_buckets};
 use run::LocalRun;
 use settings::MappingOptions;
 
@@ -183,8 +183,8 @@ impl Local {
         let initial = if quiet.is_zero() { profile.clone() } else { FaultProfile::default() };
         let reach = self.reach(options)?;
         reach.check(&self.faults.named).map_err(|mistake| UsageError(format!("--faults: {mistake}")))?;
-        let control =
-            Control::new(FaultInjector::new(initial, self.fault_seed), reach, page::open(options, &self.on_failure)?);
+        let page = page::open(options, &failure_buckets(&self.on_failure, &self.variables(options)))?;
+        let control = Control::new(FaultInjector::new(initial, self.fault_seed), reach, page);
         self.telemetry = telemetry::start(self.otlp.as_deref(), options).await?;
         let run = LocalRun::build(&self, options, &control).await?;
         run.begin(options)?;

@@ -16,6 +16,7 @@ use super::alarms::LocalAlarms;
 use super::archived;
 use super::control::Control;
 use super::mapping::{LocalMapping, MappingParts, trim};
+use super::rejected::failure_buckets;
 use super::stream::StreamRequest;
 use super::target::{self, FOLD_FUNCTION, FUNCTION};
 use super::{Local, StreamChoice};
@@ -167,10 +168,9 @@ impl LocalRun {
         Unsettled { source_arn, waiting, unfolded }.leave(&options.data)
     }
 
-    /// The bucket of failed batches and quarantined records, which may not exist yet.
-    pub(super) fn failure_bucket(&self) -> Option<String> {
-        let destination = self.destination.strip_prefix("s3://").map(str::to_owned);
-        destination.or_else(|| self.variables.value("FAILURE_BUCKET"))
+    /// The buckets of failed batches and of quarantined records, which may not exist yet.
+    pub(super) fn failure_buckets(&self) -> Vec<String> {
+        failure_buckets(&self.destination, &self.variables)
     }
 
     /// Publishes the mappings' metrics to the embedded CloudWatch.
