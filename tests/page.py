@@ -261,6 +261,8 @@ def reconnects():
             watched = Watched(browser.new_page(), first.url)
             first.usagectl("simulate", "api-usage", "--records", "30", "--rate", "0")
             watched.until_text("[data-figure='mapping.distinct_processed']", "30")
+            watched.page.get_by_role("button", name="Reconcile").click()
+            watched.until_text("#task-reconcile", "Proved: every record")
             first.stop()
             watched.until_text("#connection-text", "Reconnecting")
             watched.until_text("#summary-title", "has ended")
@@ -268,6 +270,9 @@ def reconnects():
             watched.until_text("#connection-text", "Live")
             watched.drawn()
             assert watched.page.inner_text("[data-figure='mapping.distinct_processed']") == "0"
+            # The proof of the first run used to stay.
+            assert watched.page.locator("#task-reconcile").is_hidden()
+            assert watched.page.inner_html("#task-reconcile") == ""
             watched.page.get_by_role("switch", name="Twin mappings").click()
             watched.until_text("#faults-note", "1 fault on")
             watched.drawn()

@@ -506,6 +506,16 @@ function drawTasks() {
   }
 }
 
+/// Results of an earlier run say nothing about this one.
+function forgetTasks() {
+  shownRuns = {};
+  for (const target of all("[id^='task-']")) {
+    target.hidden = true;
+    target.replaceChildren();
+    delete target.dataset.key;
+  }
+}
+
 async function showOutput(name) {
   const target = byId(`task-${name}`);
   try {
@@ -574,7 +584,7 @@ function drawRun() {
 
 function onHello(message) {
   const hello = JSON.parse(message.data);
-  if (run && run !== hello.run) shownRuns = {};
+  if (run && run !== hello.run) forgetTasks();
   ({ run, token } = hello);
   facts = hello.facts ?? {};
   switches = hello.switches ?? [];
