@@ -280,6 +280,36 @@ def reconnects():
             second.stop()
 
 
+def labels():
+    """The labels of the charts, which screen readers read, follow the figures, also after the ten minutes that are shown."""
+    with running() as run, chromium() as browser:
+        with urllib.request.urlopen(run.url + "page/events") as events:
+            messages = []
+            while len(messages) < 2:
+                line = events.readline().decode()
+                if line.startswith("data: "):
+                    messages.append(json.loads(line[6:]))
+        hello, view = messages
+        columns = list(hello["history"])
+        sample = lambda second: {column: second for column in columns}
+        hello["history"] = {column: list(range(600)) for column in columns}
+        views = [{**view, "sample": sample(second)} for second in range(600, 621)]
+        body = "".join(f"event: {'view' if one is not hello else 'hello'}\ndata: {json.dumps(one)}\n\n" for one in [hello, *views])
+        answers = [body]
+
+        def answer(route):
+            if answers:
+                route.fulfill(content_type="text/event-stream", body=answers.pop())
+            else:
+                route.abort()
+
+        page = browser.new_page()
+        page.route("**/page/events", answer)
+        watched = Watched(page, run.url, documents=len(views))
+        label = page.get_attribute("#rate-chart", "aria-label")
+        assert "durable 620" in label, label
+
+
 def entities():
     """With 80,000 entities, an event stays as small and the page as short as with ten."""
     import boto3
@@ -443,7 +473,7 @@ def screenshots():
     stack_screenshots()
 
 
-CHECKS = [loads, figures, durations, faults, redrive, reconnects, stack, entities, screenshots, stack_screenshots]
+CHECKS = [loads, figures, labels, durations, faults, redrive, reconnects, stack, entities, screenshots, stack_screenshots]
 
 if __name__ == "__main__":
     {check.__name__: check for check in CHECKS}[sys.argv[1]]()

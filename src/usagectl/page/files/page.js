@@ -147,14 +147,20 @@ const latest = (column) => history[column].findLast((value) => value !== null);
 
 const history = { seconds: [], processed: [], delivered: [], failed: [], iterator_age_ms: [], fold_age_ms: [] };
 
+/// When the labels of the charts were set last. A screen reader would read them every second otherwise.
+let labeled = -Infinity;
+
 function drawCharts() {
+  const second = history.seconds.at(-1) ?? -Infinity;
+  const isDue = isStack() || Math.abs(second - labeled) >= 10;
+  if (isDue) labeled = second;
   for (const made of charts) {
     const { plot, target, series, unit } = made;
     plot.setData([history.seconds, ...series.map((one) => history[one.column])]);
     const last = (one) => `${one.label} ${known(latest(one.column), unit)}`;
     const label = `${target.dataset.title}: ${series.map(last).join(", ")}`;
     drawLegend(made);
-    if (isStack() || history.seconds.length % 10 === 1) target.setAttribute("aria-label", label);
+    if (isDue) target.setAttribute("aria-label", label);
   }
 }
 
