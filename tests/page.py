@@ -224,6 +224,12 @@ def faults():
         watched.until("document.querySelector('[data-fault=crash]').ariaChecked === 'false'")
         watched.drawn()
         assert run.get("status")["faults"] == "none"
+        # Nothing is known of the pages that wait, but they used to be folded.
+        page.get_by_role("switch", name="Mapping disabled").click()
+        watched.until_text("#node-ledger", "0+ pages waiting")
+        watched.until_text("#node-fold", "pages may wait")
+        page.get_by_role("switch", name="Mapping disabled").click()
+        watched.until_text("#node-ledger", "all pages folded")
         repeat = page.locator("[data-fault=repeat]")
         assert repeat.get_attribute("aria-disabled") == "true" and "kinesis-for-dynamodb" in repeat.inner_text()
         assert watched.errors == [], watched.errors

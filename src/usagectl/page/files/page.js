@@ -250,8 +250,11 @@ function drawPath() {
   drawNode("mapping", `${plural(status.shards, "shard")}${waiting.oldest_age_ms ? `, oldest record ${duration(waiting.oldest_age_ms)}` : ""}`, stuck(view.blocked), flows);
   drawNode("function", `${plural(mapping.invocations, "invocation")}, ${plural(mapping.errors + mapping.not_invoked, "failure")}`, null, flows);
   const folding = fold?.waiting.records ?? 0;
-  drawNode("ledger", facts.ledger ? (folding ? `${plural(folding, "page")} waiting to be folded` : "all pages folded") : "this pipeline counts nothing", null, flows);
-  drawNode("fold", fold?.waiting.oldest_age_ms ? `oldest page ${duration(fold.waiting.oldest_age_ms)}` : fold ? "nothing waits" : "no fold", stuck(view.blocked_folds), folding > 0);
+  // Of a mapping that is disabled or can't read its stream, it isn't known how many wait.
+  const unread = fold?.waiting.more_unread;
+  const pages = folding === 1 && !unread ? "1 page" : `${atLeast(folding, unread)} pages`;
+  drawNode("ledger", facts.ledger ? (folding || unread ? `${pages} waiting to be folded` : "all pages folded") : "this pipeline counts nothing", null, flows);
+  drawNode("fold", fold?.waiting.oldest_age_ms ? `oldest page ${duration(fold.waiting.oldest_age_ms)}` : !fold ? "no fold" : unread ? "pages may wait" : "nothing waits", stuck(view.blocked_folds), folding > 0);
   drawNode("snapshots", facts.usage_table ? `table ${facts.usage_table}` : "none", null, folding > 0);
   const { avro, parquet, failures } = storage ?? {};
   const count = (files) => (files ? atLeast(files.files, files.more) : "–");
