@@ -227,6 +227,12 @@ def faults():
         watched.until("document.querySelector('[data-fault=crash]').ariaChecked === 'false'")
         watched.drawn()
         assert run.get("status")["faults"] == "none"
+        # Nothing is known of the pages that wait, but they used to be folded.
+        page.get_by_role("switch", name="Mapping disabled").click()
+        watched.until_text("#node-ledger", "0+ pages waiting")
+        watched.until_text("#node-fold", "pages may wait")
+        page.get_by_role("switch", name="Mapping disabled").click()
+        watched.until_text("#node-ledger", "all pages folded")
         repeat = page.locator("[data-fault=repeat]")
         assert repeat.get_attribute("aria-disabled") == "true" and "kinesis-for-dynamodb" in repeat.inner_text()
         assert watched.errors == [], watched.errors
@@ -264,6 +270,8 @@ def reconnects():
             watched = Watched(browser.new_page(), first.url)
             first.usagectl("simulate", "api-usage", "--records", "30", "--rate", "0")
             watched.until_text("[data-figure='mapping.distinct_processed']", "30")
+            watched.page.get_by_role("button", name="Reconcile").click()
+            watched.until_text("#task-reconcile", "Proved: every record")
             first.stop()
             watched.until_text("#connection-text", "Reconnecting")
             watched.until_text("#summary-title", "has ended")
@@ -271,11 +279,44 @@ def reconnects():
             watched.until_text("#connection-text", "Live")
             watched.drawn()
             assert watched.page.inner_text("[data-figure='mapping.distinct_processed']") == "0"
+            # The proof of the first run used to stay.
+            assert watched.page.locator("#task-reconcile").is_hidden()
+            assert watched.page.inner_html("#task-reconcile") == ""
             watched.page.get_by_role("switch", name="Twin mappings").click()
             watched.until_text("#faults-note", "1 fault on")
             watched.drawn()
             assert second.get("status")["faults"] == "twins"
             second.stop()
+
+
+def labels():
+    """The labels of the charts, which screen readers read, follow the figures, also after the ten minutes that are shown."""
+    with running() as run, chromium() as browser:
+        with urllib.request.urlopen(run.url + "page/events") as events:
+            messages = []
+            while len(messages) < 2:
+                line = events.readline().decode()
+                if line.startswith("data: "):
+                    messages.append(json.loads(line[6:]))
+        hello, view = messages
+        columns = list(hello["history"])
+        sample = lambda second: {column: second for column in columns}
+        hello["history"] = {column: list(range(600)) for column in columns}
+        views = [{**view, "sample": sample(second)} for second in range(600, 621)]
+        body = "".join(f"event: {'view' if one is not hello else 'hello'}\ndata: {json.dumps(one)}\n\n" for one in [hello, *views])
+        answers = [body]
+
+        def answer(route):
+            if answers:
+                route.fulfill(content_type="text/event-stream", body=answers.pop())
+            else:
+                route.abort()
+
+        page = browser.new_page()
+        page.route("**/page/events", answer)
+        watched = Watched(page, run.url, documents=len(views))
+        label = page.get_attribute("#rate-chart", "aria-label")
+        assert "durable 620" in label, label
 
 
 def entities():
@@ -441,7 +482,7 @@ def screenshots():
     stack_screenshots()
 
 
-CHECKS = [loads, figures, durations, faults, redrive, reconnects, stack, entities, screenshots, stack_screenshots]
+CHECKS = [loads, figures, labels, durations, faults, redrive, reconnects, stack, entities, screenshots, stack_screenshots]
 
 if __name__ == "__main__":
     {check.__name__: check for check in CHECKS}[sys.argv[1]]()

@@ -155,7 +155,9 @@ impl Batch {
 
     fn retry_or_discard(mut self, response: FailureResponse, settings: &Settings) -> NextStep {
         self.attempts = self.attempts.saturating_add(1);
-        if settings.maximum_retry_attempts.is_some_and(|maximum| self.attempts > maximum) {
+        let has_more_attempts = settings.maximum_retry_attempts.is_none_or(|maximum| self.attempts <= maximum);
+        // A record that exceeds the payload limit does so in every attempt.
+        if response == FailureResponse::None || !has_more_attempts {
             let condition = Condition::RetryAttemptsExhausted;
             let discarded = Some(DiscardedBatch { batch: self, condition, response });
             return NextStep { discarded, ..NextStep::default() };

@@ -10,13 +10,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::activity::Delivering;
+use crate::cause::FailureCause;
 use crate::failure::{
     Batch, DiscardedBatch, FailureResponse, NextStep, Verdict, later, lowest_failure, retried_until, verdict,
 };
 use crate::function::InvocationResult;
 use crate::mapping::EndReason;
 use crate::meter::{Delivery, as_u64};
-use crate::progress::{Blocked, FailureCause, Settlement};
+use crate::progress::{Blocked, Settlement};
 use crate::settings::MAXIMUM_PAYLOAD_BYTES;
 use crate::shard::ShardRun;
 use crate::source::SourceRecord;
@@ -132,7 +133,10 @@ impl<'s> Lane<'s> {
             if let Some(expired) = expired {
                 self.discard(expired).await?;
             }
-            let Some(mut batch) = rest else { continue };
+            let Some(mut batch) = rest else {
+                self.report(None, None, None);
+                continue;
+            };
             let (verdict, cause) = self.invoke(&mut batch).await;
             let next = batch.next_step(verdict, &mapping.settings, || mapping.request_id());
             let NextStep { settled, discarded, pause, redeliver, split } = next;
@@ -194,7 +198,7 @@ impl<'s> Lane<'s> {
         let mapping = &self.shard.mapping;
         let event = batch.event();
         if event.len() > MAXIMUM_PAYLOAD_BYTES {
-            // It can't be delivered. That counts as an attempt without a response.
+            // It can't be delivered, so the record is discarded without a response.
             mapping.meter.count_failure(&FailureCause::TooLarge);
             return (Verdict::Failure(FailureResponse::None), Some(FailureCause::TooLarge));
         }

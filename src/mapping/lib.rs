@@ -96,6 +96,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::too_many_lines))]
 
 mod activity;
+mod cause;
 mod checkpoint;
 mod clock;
 pub mod conformance;
@@ -117,6 +118,7 @@ mod tracker;
 mod uuid;
 
 pub use activity::{Delivering, LaneActivity, ShardActivity};
+pub use cause::FailureCause;
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub use clock::{Clock, now};
 pub use destination::{
@@ -131,7 +133,7 @@ pub use filter::{FilterError, Filters};
 pub use function::{Function, InvocationResult, RejectionReason};
 pub use mapping::Mapping;
 pub use meter::{Counts, Meter};
-pub use progress::{Blocked, FailureCause, Progress};
+pub use progress::{Blocked, Progress};
 pub use remote_function::RemoteFunction;
 pub use settings::{MAXIMUM_PAYLOAD_BYTES, Settings, StartingPosition};
 pub use source::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord, StreamKind};

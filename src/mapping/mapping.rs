@@ -17,7 +17,7 @@ use crate::failure::DiscardedBatch;
 use crate::function::Function;
 use crate::meter::Meter;
 use crate::settings::{Settings, StartingPosition};
-use crate::shard::ShardRun;
+use crate::shard::{REPORTED_FAILURES, ShardRun};
 use crate::source::{Page, PageEnd, Position, ReadError, Shard, Source};
 use crate::uuid::uuid;
 
@@ -54,6 +54,8 @@ pub struct Mapping {
 pub(crate) enum EndReason {
     /// The shard was read, and its records settled, to the end.
     ShardEnd,
+    /// The shard no longer exists, and what was read of it was settled.
+    ShardGone,
     /// The mapping was asked to stop.
     StopRequested,
 }
@@ -81,9 +83,12 @@ impl Mapping {
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         let mut running = BTreeSet::new();
         let mut shards = JoinSet::new();
+        let mut failures = 0_u32;
         while !*stop.borrow() {
             match self.source.shards().await {
                 Ok(listed) => {
+                    failures = 0;
+                    self.meter.set_listing_error(None);
                     for shard in self.ready(&listed, &running)? {
                         let Some(position) = self.position_of(&shard) else { continue };
                         running.insert(shard.clone());
@@ -91,7 +96,13 @@ impl Mapping {
                         shards.spawn(async move { (shard, run.run(position).await) });
                     }
                 }
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "failed to list the shards; will retry"),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(error, "failed to list the shards; will retry");
+                    failures = failures.saturating_add(1);
+                    self.meter.add(|counts| counts.failed_reads += 1);
+                    self.meter.set_listing_error((failures >= REPORTED_FAILURES).then_some(error));
+                }
             }
             tokio::select! {
                 biased;
@@ -113,6 +124,9 @@ impl Mapping {
     /// Whether the stream has, or may have, records to deliver that no run has read. This is for a mapping that has stopped: what was
     /// written since its last read is not in [`Meter::progress`].
     pub async fn has_unread(&self) -> bool {
+        if self.meter.progress().stream_gone {
+            return true;
+        }
         let Ok(shards) = self.source.shards().await else { return true };
         for shard in shards {
             let position = self.meter.read_to(&shard.id).or_else(|| match self.lock_checkpoints().of(&shard.id) {
@@ -142,11 +156,11 @@ impl Mapping {
                     }
                     position = page.next;
                 }
-                Err(ReadError::Gone) => return false,
                 Err(ReadError::Expired | ReadError::Throttled) => {
                     tokio::time::sleep(UNREAD_PAUSE).await;
                 }
-                Err(ReadError::Trimmed | ReadError::Other(_)) => return true,
+                // A stream that is gone may have been replaced.
+                Err(ReadError::Trimmed | ReadError::Gone | ReadError::Other(_)) => return true,
             }
         }
         true

@@ -7,7 +7,8 @@ use serde::Serialize;
 use stream_types::SequenceNumber;
 
 use crate::activity::{Delivering, ShardActivity};
-use crate::progress::{Blocked, FailureCause, Progress, RunProgress, Runs, Settlement};
+use crate::cause::FailureCause;
+use crate::progress::{Blocked, Progress, RunProgress, Runs, Settlement};
 use crate::source::Position;
 use crate::tracker::Tracker;
 
@@ -58,8 +59,12 @@ pub struct Counts {
     pub expired_iterators: u64,
     /// Reads that were throttled.
     pub throttled_reads: u64,
+    /// Reads and listings of shards that failed for another reason.
+    pub failed_reads: u64,
     /// Times that records were trimmed before they were read.
     pub trimmed_gaps: u64,
+    /// Shards that no longer existed before they were read to their end, because the stream was disabled or deleted.
+    pub gone_shards: u64,
     /// Shards read to their end.
     pub shards_finished: u64,
     /// Distinct records that the function acknowledged, however often they were delivered.
@@ -114,7 +119,27 @@ impl Meter {
 
     /// Reports that no mapping runs, because it is disabled, or that one does again.
     pub fn set_disabled(&self, disabled: bool) {
-        self.lock_runs().disabled = disabled;
+        let mut runs = self.lock_runs();
+        runs.disabled = disabled;
+        if disabled {
+            runs.listing_error = None;
+        }
+    }
+
+    /// Counts times that records were trimmed before they came into the stream, which only what copies them there can notice.
+    pub fn count_trimmed_gaps(&self, gaps: u64) {
+        self.add(|counts| counts.trimmed_gaps += gaps);
+    }
+
+    /// Counts shards that no longer existed before they were read to their end.
+    pub fn count_gone_shards(&self, shards: u64) {
+        self.add(|counts| counts.gone_shards += shards);
+        self.lock_runs().stream_gone |= shards > 0;
+    }
+
+    /// Reports why the shards can't be listed, or that they can.
+    pub(crate) fn set_listing_error(&self, error: Option<String>) {
+        self.lock_runs().listing_error = error;
     }
 
     /// Where reading a shard continues; `None` if no run reads it.
@@ -208,6 +233,11 @@ impl RunMeter {
     /// Reports where reading continues.
     pub(crate) fn set_read_to(&self, position: Position) {
         self.change(|run| run.read_to = Some(position));
+    }
+
+    /// Reports why reads keep failing, or that they don't.
+    pub(crate) fn set_read_error(&self, error: Option<String>) {
+        self.change(|run| run.read_error = error);
     }
 
     /// Reports the batch that blocks a lane, or that none does.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use stream_types::{SequenceNumber, Timestamp};
 
 use crate::activity::Delivering;
-use crate::function::RejectionReason;
+use crate::cause::FailureCause;
 use crate::source::Position;
 
 /// What waits, and what it waits for.
@@ -21,10 +21,14 @@ pub struct Progress {
     /// Records that were read and are not settled.
     pub unsettled_records: u64,
     /// Whether the stream has, or may have, more records: those that are not read because the lanes are full, those of shards
-    /// that are not read because their parents aren't finished, and all of a mapping that is disabled.
+    /// that are not read because their parents aren't finished, and all of a mapping that is disabled or can't read its stream.
     pub more_unread: bool,
     /// Whether the mapping is disabled, so nothing is read.
     pub disabled: bool,
+    /// Whether the stream no longer exists. The one that has replaced it, if any, is read by a new mapping.
+    pub stream_gone: bool,
+    /// Why the stream can't be read, if the last three attempts have failed.
+    pub read_error: Option<String>,
     /// When the oldest unsettled record was created.
     #[serde(with = "optional_time")]
     pub oldest_unsettled: Option<Timestamp>,
@@ -67,72 +71,6 @@ pub struct Blocked {
     pub cause: FailureCause,
 }
 
-/// Why a delivery failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind", content = "detail")]
-pub enum FailureCause {
-    /// The function reported the record as failed, for this reason if it is known.
-    Reported(Option<RejectionReason>),
-    /// The response is not valid, or reports a record that is not in the batch.
-    InvalidResponse,
-    /// The function failed with this message.
-    FunctionError(String),
-    /// The function did not run, for this reason.
-    NotInvoked(String),
-    /// The event exceeds the payload limit.
-    TooLarge,
-}
-
-/// The longest message of a cause that is counted.
-const CAUSE_CHARACTERS: usize = 60;
-/// Digits of this many characters or more differ from failure to failure: sequence numbers, hashes, times.
-const IDENTIFIER_DIGITS: usize = 6;
-
-impl FailureCause {
-    /// A short text under which failures of the same kind are counted.
-    pub fn summary(&self) -> String {
-        match self {
-            FailureCause::Reported(Some(reason)) => format!("{} {}", reason.code, reason.field),
-            FailureCause::Reported(None) => "reported by the function".to_owned(),
-            FailureCause::InvalidResponse => "invalid response".to_owned(),
-            FailureCause::FunctionError(message) if message.contains("Task timed out") => "timeout".to_owned(),
-            FailureCause::FunctionError(message) => short(message),
-            FailureCause::NotInvoked(message) => format!("not invoked: {}", short(message)),
-            FailureCause::TooLarge => "event over 6 MB".to_owned(),
-        }
-    }
-}
-
-/// The first line of a message without identifiers, cut to a length.
-fn short(message: &str) -> String {
-    let error: Option<ErrorBody> = serde_json::from_str(message).ok();
-    let message = error.map_or_else(|| message.to_owned(), |error| error.message);
-    let mut text = String::new();
-    let mut digits = String::new();
-    // The newline ends the last digits.
-    for c in message.lines().next().unwrap_or_default().chars().chain(['\n']) {
-        if c.is_ascii_digit() {
-            digits.push(c);
-            continue;
-        }
-        text.push_str(if digits.len() < IDENTIFIER_DIGITS { &digits } else { "#" });
-        digits.clear();
-        text.push(c);
-    }
-    let text = text.trim_end();
-    match text.char_indices().nth(CAUSE_CHARACTERS) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
-        None => text.to_owned(),
-    }
-}
-
-/// The body of a function error, as Lambda's runtimes write it.
-#[derive(Deserialize)]
-struct ErrorBody {
-    #[serde(rename = "errorMessage")]
-    message: String,
-}
-
 /// How a record was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settlement {
@@ -155,6 +93,10 @@ pub(crate) struct Runs {
     pub(crate) behind_parents: BTreeSet<String>,
     /// Whether the mapping is disabled.
     pub(crate) disabled: bool,
+    /// Whether a shard no longer existed before it was read to its end.
+    pub(crate) stream_gone: bool,
+    /// Why the shards can't be listed, if the last listings have failed.
+    pub(crate) listing_error: Option<String>,
     last_rejected: Option<Blocked>,
 }
 
@@ -167,6 +109,8 @@ pub(crate) struct RunProgress {
     pub(crate) more_unread: bool,
     /// Where reading continues.
     pub(crate) read_to: Option<Position>,
+    /// Why the last reads failed, if they did.
+    pub(crate) read_error: Option<String>,
     /// What each lane is delivering.
     pub(crate) delivering: BTreeMap<usize, Delivering>,
     pub(crate) blocked: BTreeMap<usize, Blocked>,
@@ -248,12 +192,18 @@ impl Runs {
         };
         // Of several mappings, another one may already read such a shard, or may have read it.
         let is_unread = |shard: &String| !ahead.contains_key(shard.as_str()) && self.counted(shard).is_none();
+        let read_errors = ahead.values().filter_map(|run| run.read_error.as_ref());
+        let read_error = self.listing_error.iter().chain(read_errors).next().cloned();
         Progress {
             unsettled_records: ahead.values().map(|run| run.unsettled_records).sum(),
             more_unread: self.disabled
+                || self.stream_gone
+                || read_error.is_some()
                 || ahead.values().any(|run| run.more_unread)
                 || self.behind_parents.iter().any(is_unread),
             disabled: self.disabled,
+            stream_gone: self.stream_gone,
+            read_error,
             oldest_unsettled: ahead.values().filter_map(|run| run.oldest_unsettled).min_by_key(|time| time.micros()),
             // What a run delivers again from an older checkpoint is settled, so nothing waits for it.
             blocked: ahead

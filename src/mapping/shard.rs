@@ -23,6 +23,9 @@ const PAGES_AHEAD: usize = 2;
 /// The longest pause after reads that failed.
 const MAXIMUM_READ_BACKOFF: Duration = Duration::from_secs(5);
 
+/// After how many failures in a row the error of reads or listings is reported. Fewer are on the way to succeed.
+pub(crate) const REPORTED_FAILURES: u32 = 3;
+
 /// A shard that is being read.
 pub(crate) struct ShardRun {
     pub(crate) mapping: Arc<Mapping>,
@@ -55,7 +58,7 @@ impl ShardRun {
             return Ok(EndReason::StopRequested);
         }
         self.mapping.save(&self.id, Checkpoint::End)?;
-        self.mapping.meter.add(|counts| counts.shards_finished += 1);
+        self.mapping.meter.add(|counts| counts.shards_finished += u64::from(read == EndReason::ShardEnd));
         Ok(EndReason::ShardEnd)
     }
 
@@ -89,6 +92,7 @@ impl ShardRun {
             let pause = match mapping.source.read(&self.id, &position, limit).await {
                 Ok(page) => {
                     failures = 0;
+                    self.meter.set_read_error(None);
                     let end = page.end;
                     if position == Position::Latest {
                         mapping.resolve_latest(&self.id, &page)?;
@@ -104,10 +108,13 @@ impl ShardRun {
                         PageEnd::ShardEnd => return Ok(EndReason::ShardEnd),
                     }
                 }
-                Err(ReadError::Gone) => return Ok(EndReason::ShardEnd),
+                Err(ReadError::Gone) => {
+                    mapping.meter.count_gone_shards(1);
+                    return Ok(EndReason::ShardGone);
+                }
                 Err(error) => {
                     failures = failures.saturating_add(1);
-                    self.count_read_error(&error, &position);
+                    self.count_read_error(&error, &position, failures);
                     if matches!(error, ReadError::Trimmed) {
                         position = Position::TrimHorizon;
                     }
@@ -160,7 +167,7 @@ impl ShardRun {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn count_read_error(&self, error: &ReadError, position: &Position) {
+    fn count_read_error(&self, error: &ReadError, position: &Position, failures: u32) {
         let (meter, shard) = (&self.mapping.meter, &self.id);
         match error {
             ReadError::Trimmed => {
@@ -172,7 +179,10 @@ impl ShardRun {
             ReadError::Throttled => meter.add(|counts| counts.throttled_reads += 1),
             ReadError::Gone => {}
             ReadError::Other(error) => {
-                tracing::warn!(shard, error = format!("{error:#}"), "failed to read the shard; will retry");
+                let error = format!("{error:#}");
+                tracing::warn!(shard, error, "failed to read the shard; will retry");
+                meter.add(|counts| counts.failed_reads += 1);
+                self.meter.set_read_error((failures >= REPORTED_FAILURES).then_some(error));
             }
         }
     }

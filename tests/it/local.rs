@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::fixture::Fixture;
 
 mod both_mappings;
+mod destinations;
 mod leaving;
 
 /// The last line of a run.
@@ -142,16 +143,14 @@ fn a_record_that_blocks_its_shard_is_named_by_every_command() {
 async fn a_stream_without_the_images_that_the_pipeline_needs_is_refused_with_the_commands_that_replace_it() {
     let fixture = Fixture::new();
     let local = Background::start(&fixture, &[]);
-    let endpoint = local.started["environment"]["AWS_ENDPOINT_URL_DYNAMODB"].as_str().unwrap();
-    let config = aws_sdk_dynamodb::config::Builder::from(&sdk_config(None)).endpoint_url(endpoint).build();
-    let client = aws_sdk_dynamodb::Client::from_conf(config);
+    let client = local.dynamodb();
     let stream = |view_type: Option<StreamViewType>| {
         let on = StreamSpecification::builder().stream_enabled(view_type.is_some()).set_stream_view_type(view_type);
         client.update_table().table_name("orders").stream_specification(on.build().unwrap()).send()
     };
     stream(None).await.unwrap();
     stream(Some(StreamViewType::NewImage)).await.unwrap();
-    local.stop();
+    local.kill();
     let refused = fixture.run(&["local"]);
     assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{refused:?}");
     insta::assert_snapshot!("local_wrong_view_type", refused.stderr);
@@ -162,9 +161,7 @@ async fn a_stream_without_the_images_that_the_pipeline_needs_is_refused_with_the
 async fn items_of_a_source_do_not_expire_by_an_attribute_that_nobody_chose() {
     let fixture = Fixture::new();
     let local = Background::start(&fixture, &[]);
-    let endpoint = local.started["environment"]["AWS_ENDPOINT_URL_DYNAMODB"].as_str().unwrap();
-    let config = aws_sdk_dynamodb::config::Builder::from(&sdk_config(None)).endpoint_url(endpoint).build();
-    let client = aws_sdk_dynamodb::Client::from_conf(config);
+    let client = local.dynamodb();
     let ours = local.started["environment"]["USAGE_TABLE"].as_str().unwrap();
     for (table, attribute) in [("orders", None), (ours, Some("expires_at"))] {
         let ttl = client.describe_time_to_live().table_name(table).send().await.unwrap();
@@ -301,6 +298,13 @@ impl Background {
         Background { process, started: started["started"].clone(), lines }
     }
 
+    /// A client of its DynamoDB.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        let endpoint = self.started["environment"]["AWS_ENDPOINT_URL_DYNAMODB"].as_str().unwrap();
+        let config = aws_sdk_dynamodb::config::Builder::from(&sdk_config(None)).endpoint_url(endpoint).build();
+        aws_sdk_dynamodb::Client::from_conf(config)
+    }
+
     /// Reads until a line matches.
     pub fn wait_for(&mut self, wanted: impl FnMut(&Value) -> bool) -> Value {
         let mut lines = self.lines.iter().map(|line| serde_json::from_str(&line).unwrap());
@@ -319,12 +323,17 @@ impl Background {
         self.process.wait().unwrap();
     }
 
-    pub fn stop(mut self) -> Value {
+    pub fn stop(self) -> Value {
+        self.stop_with(0)
+    }
+
+    /// Stops it, and expects this exit code.
+    pub fn stop_with(mut self, code: i32) -> Value {
         // SIGTERM has the same effect as Ctrl-C.
         let kill = std::process::Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
         assert!(kill.success());
         let last = self.wait_for(|line| line["ended"].is_object());
-        assert_eq!(self.process.wait().unwrap().code(), Some(0));
+        assert_eq!(self.process.wait().unwrap().code(), Some(code), "{last:#}");
         last
     }
 }
@@ -340,9 +349,7 @@ impl Drop for Background {
 async fn other_programs_can_write_and_a_restart_resumes_where_the_run_ended() {
     let fixture = Fixture::new();
     let mut local = Background::start(&fixture, &[]);
-    let endpoint = local.started["environment"]["AWS_ENDPOINT_URL_DYNAMODB"].as_str().unwrap();
-    let config = aws_sdk_dynamodb::config::Builder::from(&sdk_config(None)).endpoint_url(endpoint).build();
-    let client = aws_sdk_dynamodb::Client::from_conf(config);
+    let client = local.dynamodb();
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let put = client.put_item().table_name("orders").item("pk", text("CUSTOMER#7")).item("sk", text("ORDER#1"));
     let put =

@@ -263,6 +263,11 @@ fn a_browser_shows_the_figures_of_the_status() {
     check("figures");
 }
 
+#[test]
+fn a_browser_reads_out_the_latest_figures_after_ten_minutes() {
+    check("labels");
+}
+
 /// 179.6 s used to be "2 min 60 s".
 #[test]
 fn a_browser_shows_durations_without_60_seconds() {

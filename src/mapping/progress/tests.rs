@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::activity::LaneActivity;
+use crate::function::RejectionReason;
 
 fn number(text: &str) -> SequenceNumber<'static> {
     SequenceNumber::parse(text.to_owned()).unwrap()

@@ -28,16 +28,20 @@ async fn a_batch_holds_up_to_6_mb() {
     assert_eq!(fixture.trace(), "[123] [45]");
 }
 
+/// It used to be retried, and without a limit of attempts never discarded, while its shard waited.
 #[tokio::test(start_paused = true)]
-async fn a_record_over_6_mb_is_discarded_without_an_invocation() {
-    let fixture = Fixture::new(|_, _| success()).with(|settings| settings.maximum_retry_attempts = Some(1));
+async fn regression_a_record_over_6_mb_is_discarded_without_an_invocation_or_a_retry() {
+    let fixture = Fixture::new(|_, _| success());
+    assert_eq!(fixture.settings.maximum_retry_attempts, None);
     for (number, bytes) in [(1, 10), (2, MAXIMUM_PAYLOAD_BYTES), (3, 10)] {
         let mut record = record(number, number, START_MICROS);
         record.json = json!({ "n": number, "padding": "x".repeat(bytes) }).to_string();
         fixture.stream.push("s", record);
     }
-    fixture.run_for(LONG).await;
+    let counts = fixture.run_for(Duration::from_secs(5)).await;
     assert_eq!(fixture.trace(), "[1] [3]");
+    assert_eq!(fixture.discarded(), [json!(["RetryAttemptsExhausted", 0, sequence(2), 1])]);
+    assert_eq!(counts.failures_by_cause, [("event over 6 MB".to_owned(), 1)].into());
     assert_eq!(fixture.checkpoint("s"), Some(Checkpoint::After(sequence(3))));
 }
 

@@ -142,6 +142,21 @@ async fn a_record_that_becomes_too_old_first_is_retried_until_then() {
     assert_eq!(until.micros(), START_MICROS + 60_000_000);
 }
 
+/// The page, `doctor`, and `reconcile` named it as what blocks the shard, although the failure destination had it.
+#[tokio::test(start_paused = true)]
+async fn regression_a_batch_that_was_discarded_for_its_age_blocks_nothing() {
+    let fixture = Fixture::new(|_, _| InvocationResult::FunctionError("boom".to_owned())).with(|settings| {
+        settings.parallelization_factor = 2;
+        settings.maximum_record_age = Some(Duration::from_secs(60));
+        settings.maximum_backoff = Duration::from_millis(200);
+    });
+    fixture.stream.push("s", record(1, 1, START_MICROS));
+    fixture.stream.push("s", record(2, 2, START_MICROS + 50_000_000));
+    let (seen, ..) = seen_after(&fixture, Duration::from_secs(70)).await;
+    let blocked: Vec<&String> = seen.blocked.iter().map(|blocked| &blocked.sequence_number).collect();
+    assert_eq!((seen.unsettled_records, blocked), (1, vec![&sequence(2)]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn records_that_are_delivered_again_are_counted_once() {
     let fixture = Fixture::new(|_, _| success()).records(9).with(|settings| settings.batch_size = 2);

@@ -196,3 +196,77 @@ async fn a_split_shard_is_read_without_pauses_between_pages() {
     running.await.unwrap().unwrap();
     assert_eq!(meter.counts().invoked_event_count, 20_000);
 }
+
+/// A stream that can be taken away, as a table's whose stream is disabled, or whose endpoint is stopped.
+struct Fragile {
+    stream: Arc<MemoryStream>,
+    error: Mutex<Option<fn() -> ReadError>>,
+}
+
+impl Fragile {
+    fn check(&self) -> Result<(), ReadError> {
+        self.error.lock().unwrap().map_or(Ok(()), |error| Err(error()))
+    }
+}
+
+#[async_trait::async_trait]
+impl Source for Fragile {
+    fn kind(&self) -> StreamKind {
+        self.stream.kind()
+    }
+
+    fn arn(&self) -> &str {
+        self.stream.arn()
+    }
+
+    async fn shards(&self) -> anyhow::Result<Vec<Shard>> {
+        self.stream.shards().await
+    }
+
+    async fn read(&self, shard: &str, position: &Position, limit: usize) -> Result<Page, ReadError> {
+        self.check()?;
+        self.stream.read(shard, position, limit).await
+    }
+}
+
+/// It used to look as if nothing waited.
+#[tokio::test(start_paused = true)]
+async fn regression_a_stream_that_is_gone_may_have_records_that_nobody_reads() {
+    let fixture = Fixture::new(|_, _| success()).records(3);
+    let stream = Arc::new(Fragile { stream: Arc::clone(&fixture.stream), error: Mutex::default() });
+    let mut mapping = Arc::into_inner(fixture.mapping()).unwrap();
+    mapping.source = stream.clone();
+    let (mapping, (stop, stopped)) = (Arc::new(mapping), watch::channel(false));
+    let running = tokio::spawn(Arc::clone(&mapping).run(stopped));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!mapping.meter.progress().more_unread);
+    *stream.error.lock().unwrap() = Some(|| ReadError::Gone);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (progress, counts) = (mapping.meter.progress(), mapping.meter.counts());
+    assert_eq!((progress.stream_gone, progress.more_unread), (true, true), "{progress:#?}");
+    assert_eq!((counts.gone_shards, counts.shards_finished, counts.distinct_processed), (1, 0, 3));
+    stop.send_replace(true);
+    running.await.unwrap().unwrap();
+    assert!(mapping.has_unread().await);
+}
+
+/// Failed reads were counted nowhere.
+#[tokio::test(start_paused = true)]
+async fn regression_reads_that_fail_are_counted_and_reported_until_one_succeeds() {
+    let fixture = Fixture::new(|_, _| success()).records(3);
+    let stream = Arc::new(Fragile { stream: Arc::clone(&fixture.stream), error: Mutex::default() });
+    let mut mapping = Arc::into_inner(fixture.mapping()).unwrap();
+    mapping.source = stream.clone();
+    let (meter, (stop, stopped)) = (Arc::clone(&mapping.meter), watch::channel(false));
+    let running = tokio::spawn(Arc::new(mapping).run(stopped));
+    *stream.error.lock().unwrap() = Some(|| ReadError::Other(anyhow::anyhow!("connection refused")));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let progress = meter.progress();
+    assert_eq!((progress.read_error.as_deref(), progress.more_unread), (Some("connection refused"), true));
+    assert!(meter.counts().failed_reads > 1, "{:#?}", meter.counts());
+    *stream.error.lock().unwrap() = None;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!((meter.progress(), meter.counts().distinct_processed), (Progress::default(), 3));
+    stop.send_replace(true);
+    running.await.unwrap().unwrap();
+}

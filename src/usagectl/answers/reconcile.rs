@@ -34,9 +34,9 @@ pub struct Reconcile {
     /// Check against the archive: read each row once and replay the history of each item
     #[arg(long, value_name = "PREFIX", num_args = 0..=1, default_missing_value = "")]
     archive: Option<String>,
-    /// Failure destination of the mapping [default: the bucket `failures`, if S3 is on this machine]
+    /// Failure destination of the mapping, or none; repeat it for quarantined records in another bucket [default: the bucket `failures`, if S3 is on this machine]
     #[arg(long, value_name = "s3://BUCKET/PREFIX", value_parser = destination)]
-    failures: Option<Destination>,
+    failures: Vec<Option<Destination>>,
     /// Check the counters of one window of this CloudFormation stack against its archive
     #[arg(long, value_name = "NAME", conflicts_with_all = ["ledger", "archive", "failures"])]
     stack: Option<String>,
@@ -100,11 +100,11 @@ impl Reconcile {
         // Before the data folder is locked.
         let origin = Origin::find(&options.data);
         let place = Workplace::open_existing(options, Uses::Everything).await?;
-        let failures = match &self.failures {
-            Some(destination) => Some(destination.clone()),
+        let failures: Vec<Destination> = match self.failures.as_slice() {
             // On another machine, a bucket of this name may belong to someone else.
-            None if matches!(options.s3()?, Endpoint::Remote(_)) => None,
-            None => Destination::usual(&place.clients).await?,
+            [] if matches!(options.s3()?, Endpoint::Remote(_)) => Vec::new(),
+            [] => Destination::usual(&place.clients).await?.into_iter().collect(),
+            given => given.iter().flatten().cloned().collect(),
         };
         let progress = console::spinner("snapshots and files read");
         let mut done = Done::Well;
@@ -112,7 +112,7 @@ impl Reconcile {
         for Comparison { config, truth, targets } in comparisons {
             let name = &config.pipeline.name;
             let scope = Scope { config: &config, truth: &truth, targets: &targets, origin: &origin };
-            let compared = self.compare(&scope, &place, failures.as_ref(), &|| progress.inc(1)).await;
+            let compared = self.compare(&scope, &place, &failures, &|| progress.inc(1)).await;
             let (report, unsettled) = match compared {
                 Ok(compared) => compared,
                 Err(error) if options.json => {
@@ -141,7 +141,7 @@ impl Reconcile {
         &self,
         scope: &Scope<'_>,
         place: &Workplace,
-        failures: Option<&Destination>,
+        failures: &[Destination],
         watch: &(dyn Fn() + Sync),
     ) -> anyhow::Result<(Report, Option<Unsettled>)> {
         let end = Instant::now() + self.wait;
@@ -271,11 +271,14 @@ fn found_ledgers(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn destination(text: &str) -> Result<Destination, String> {
+fn destination(text: &str) -> Result<Option<Destination>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
     let rest = text.strip_prefix("s3://").unwrap_or_default();
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     if bucket.is_empty() {
-        return Err("expected s3://bucket or s3://bucket/prefix".to_owned());
+        return Err("expected s3://bucket, s3://bucket/prefix, or none".to_owned());
     }
-    Ok(Destination { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+    Ok(Some(Destination { bucket: bucket.to_owned(), prefix: prefix.to_owned() }))
 }

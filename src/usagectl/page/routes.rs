@@ -87,13 +87,18 @@ async fn events(State(page): State<Arc<Page>>) -> Sse<impl Stream<Item = Result<
     let mut documents = page.latest.subscribe();
     page.seen.notify_waiters();
     documents.mark_changed();
-    let first = Event::default().event("hello").retry(RECONNECT).data(hello(&page).to_string());
+    let mut updates = documents.clone();
+    let first = async move {
+        // The browser gets them only once. The first update sets them, and then publishes; this can't fail while the page is here.
+        let _ = updates.wait_for(|_| page.constants.get().is_some()).await;
+        Ok(Event::default().event("hello").retry(RECONNECT).data(hello(&page).to_string()))
+    };
     let views = stream::unfold(documents, |mut documents| async move {
         documents.changed().await.ok()?;
         let event = Event::default().event("view").data(&*documents.borrow_and_update().clone());
         Some((Ok(event), documents))
     });
-    Sse::new(stream::iter([Ok(first)]).chain(views))
+    Sse::new(stream::once(first).chain(views))
 }
 
 fn hello(page: &Page) -> Value {
@@ -126,4 +131,44 @@ async fn start(State(page): State<Arc<Page>>, Path(name): Path<String>) -> Respo
 
 fn error(text: &str) -> Json<Value> {
     Json(json!({ "error": text }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::Source;
+    use crate::page::tasks::Tasks;
+
+    struct Figures;
+
+    impl Source for Figures {
+        const INTERVAL: Duration = Duration::from_secs(1);
+        const IS_ON_DEMAND: bool = false;
+
+        fn constants(&self) -> Value {
+            json!({ "facts": { "pipeline": "orders" }, "switches": [] })
+        }
+
+        async fn read(&self, _: &Page) -> anyhow::Result<String> {
+            Ok(r#"{"at":"now"}"#.to_owned())
+        }
+    }
+
+    /// A page that reconnected in the first milliseconds of a run had no facts and no switches until it was reloaded.
+    #[tokio::test]
+    async fn regression_a_page_that_connects_before_the_first_update_waits_for_the_facts() {
+        let page = Page::new(Tasks::new([])).unwrap();
+        let body = events(State(page.clone())).await.into_response().into_body();
+        let mut stream = body.into_data_stream();
+        assert!(futures::poll!(stream.next()).is_pending());
+        page.update(&Figures).await.unwrap();
+        // With the page, the stream ends.
+        drop(page);
+        let mut text = String::new();
+        while let Some(part) = stream.next().await {
+            text.push_str(std::str::from_utf8(&part.unwrap()).unwrap());
+        }
+        assert!(text.contains(r#""facts":{"pipeline":"orders"}"#), "{text}");
+        assert!(text.contains("data: {\"at\":\"now\"}") && !text.contains("data: {}"), "{text}");
+    }
 }

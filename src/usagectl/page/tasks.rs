@@ -20,10 +20,11 @@ const OUTPUT_CHARACTERS: usize = 20_000;
 pub(crate) struct Task {
     /// Its name.
     pub name: &'static str,
-    /// The command line.
+    /// The command line, or several.
     pub command: String,
+    /// The arguments of each.
     #[serde(skip)]
-    arguments: Vec<OsString>,
+    arguments: Vec<Vec<OsString>>,
     /// How often it was started.
     pub runs: u64,
     pub is_running: bool,
@@ -54,14 +55,20 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// Commands by name, with the arguments of `usagectl`.
+    /// Commands by name, with the arguments of `usagectl`. Those of one name run one after the other.
     pub(crate) fn new(commands: impl IntoIterator<Item = (&'static str, Vec<OsString>)>) -> Tasks {
-        let task = |(name, arguments): (&'static str, Vec<OsString>)| {
+        let mut tasks: Vec<Task> = Vec::new();
+        for (name, arguments) in commands {
             let shown = arguments.iter().map(|argument| quoted(&argument.to_string_lossy()));
             let command = ["usagectl".to_owned()].into_iter().chain(shown).collect::<Vec<_>>().join(" ");
-            Task { name, command, arguments, ..Task::default() }
-        };
-        Tasks { tasks: Arc::new(Mutex::new(commands.into_iter().map(task).collect())), refused: Vec::new() }
+            if let Some(task) = tasks.iter_mut().find(|task| task.name == name) {
+                task.command.push_str(&format!("; {command}"));
+                task.arguments.push(arguments);
+            } else {
+                tasks.push(Task { name, command, arguments: vec![arguments], ..Task::default() });
+            }
+        }
+        Tasks { tasks: Arc::new(Mutex::new(tasks)), refused: Vec::new() }
     }
 
     /// The same, and a command that can't be started for this reason.
@@ -100,7 +107,7 @@ impl Tasks {
         let (tasks, name) = (self.clone(), name.to_owned());
         tokio::spawn(async move {
             let started = Instant::now();
-            let (code, output) = match run(arguments).await {
+            let (code, output) = match run_all(arguments).await {
                 Ok((code, output)) => (code, output),
                 Err(error) => (None, format!("error: {error:#}")),
             };
@@ -124,6 +131,19 @@ impl Tasks {
     fn lock(&self) -> MutexGuard<'_, Vec<Task>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Runs usagectl with each of these arguments, and returns the first exit code that isn't 0, and all output.
+async fn run_all(commands: Vec<Vec<OsString>>) -> anyhow::Result<(Option<i32>, String)> {
+    let (mut first, mut all) = (Some(0), Vec::new());
+    for arguments in commands {
+        let (code, output) = run(arguments).await?;
+        if first == Some(0) {
+            first = code;
+        }
+        all.push(output);
+    }
+    Ok((first, all.join("\n")))
 }
 
 /// Runs usagectl to its end, and returns its exit code and its output.
@@ -152,6 +172,14 @@ pub(crate) enum Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_of_one_name_are_one_task() {
+        let of = |bucket: &str| ("redrive", vec!["redrive".into(), bucket.into()]);
+        let tasks = Tasks::new([of("failures"), ("compact", vec!["compact".into()]), of("q")]).all();
+        let commands: Vec<&str> = tasks.iter().map(|task| task.command.as_str()).collect();
+        assert_eq!(commands, ["usagectl redrive failures; usagectl redrive q", "usagectl compact"]);
+    }
 
     #[test]
     fn a_command_that_is_not_offered_is_refused_with_the_reason() {

@@ -14,8 +14,8 @@ pub fn text(pipeline: &str, report: &Report) -> String {
     if let Some(poison) = report.poison.filter(|poison| poison.records > 0) {
         lines.push(found(poison));
     } else if report.poison_records > 0 {
-        let remedy = "set the failure destination with --failures s3://bucket/prefix";
-        lines.push(format!("{} poison records not checked: {remedy}", report.poison_records));
+        let why = "no bucket with failed batches or quarantined records is known";
+        lines.push(format!("{} poison records not checked: {why}", report.poison_records));
     }
     let counters = report.counted.map_or(0, |counted| counted.unsure_counters);
     if report.unsure_records > 0 {

@@ -21,6 +21,12 @@ pub struct Waiting {
     /// Whether the mapping is disabled, so nothing is read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
+    /// Whether the stream no longer exists.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stream_gone: bool,
+    /// Why the stream can't be read, if the last attempts have failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_error: Option<String>,
     /// The age of the oldest of them, by the clock: it grows while a batch waits for its next attempt.
     pub oldest_age_ms: u64,
     /// The batches that block a lane, the one that has blocked the longest first.
@@ -38,6 +44,8 @@ impl Waiting {
             records: progress.unsettled_records,
             more_unread: progress.more_unread,
             disabled: progress.disabled,
+            stream_gone: progress.stream_gone,
+            read_error: progress.read_error,
             oldest_age_ms: progress.oldest_unsettled.map_or(0, |oldest| milliseconds(oldest, now)),
             blocked,
             last_rejected: progress.last_rejected,
@@ -47,6 +55,11 @@ impl Waiting {
     /// Whether anything waits.
     pub fn is_some(&self) -> bool {
         self.records > 0 || self.more_unread || !self.blocked.is_empty()
+    }
+
+    /// Whether the stream can't be read, so that nothing is known of the records that it may have.
+    pub fn is_unreadable(&self) -> bool {
+        self.stream_gone || self.read_error.is_some()
     }
 
     /// The batch that has blocked its lane the longest.
@@ -68,6 +81,18 @@ impl Waiting {
     pub fn oldest_age(&self) -> Duration {
         Duration::from_millis(self.oldest_age_ms)
     }
+}
+
+/// Why the stream of the source or of the ledger can't be read, and what to do; `None` if it can.
+pub fn unreadable(waiting: &Waiting, whose: &str) -> Option<String> {
+    if waiting.stream_gone {
+        let remedy = "restart `usagectl local` to read the new one";
+        return Some(format!(
+            "The stream of the {whose} no longer exists, because it was disabled or deleted: {remedy}"
+        ));
+    }
+    let error = waiting.read_error.as_ref()?;
+    Some(plain(&format!("The stream of the {whose} can't be read: {error}")))
 }
 
 /// How many records wait for this batch: `5`, or `5,000+` if there are more.
@@ -218,6 +243,17 @@ pub(crate) mod tests {
         assert_eq!(cause(&batch.cause), "the function failed: boom\u{fffd}[2J");
         assert_eq!(cause(&error("Task timed out after 60.00 seconds")), "the function timed out");
         assert_eq!(cause(&FailureCause::Reported(None)), "rejected; for the reason, see the function's log");
+    }
+
+    #[test]
+    fn a_stream_that_cannot_be_read_is_described_with_what_to_do() {
+        let gone = Waiting { stream_gone: true, read_error: Some("refused".to_owned()), ..Waiting::default() };
+        let text = "The stream of the source no longer exists, because it was disabled or deleted: restart `usagectl local` to read the new one";
+        assert_eq!(unreadable(&gone, "source").as_deref(), Some(text));
+        let failing = Waiting { stream_gone: false, ..gone };
+        let text = "The stream of the ledger can't be read: refused";
+        assert_eq!(unreadable(&failing, "ledger").as_deref(), Some(text));
+        assert_eq!(unreadable(&Waiting::default(), "source"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a run of `usagectl local` leaves behind when it is stopped, killed, or joined by other programs, and what it refuses.
 
+use aws_sdk_dynamodb::types::{AttributeValue, StreamSpecification, StreamViewType};
 use serde_json::{Value, json};
 
 use super::Background;
@@ -57,6 +58,20 @@ async fn regression_records_that_a_stopped_run_has_not_read_wait() {
     let ended = &local.stop()["ended"];
     let unread = [&ended["waiting"]["more_unread"], &ended["fold"]["waiting"]["more_unread"]];
     assert_eq!(unread, [&json!(false); 2], "all is read: {ended:#}");
+}
+
+/// A change that wasn't copied to Kinesis yet used to be listed as missing.
+#[tokio::test]
+async fn regression_changes_that_a_stopped_run_has_not_copied_to_kinesis_wait() {
+    let fixture = Fixture::new();
+    let local = Background::start(&fixture, &[&["--stream", "kinesis-for-dynamodb"], &READS_ONCE[..]].concat());
+    until_read(&local, 1).await;
+    // Usually between two steps of what copies them, which are 100 ms apart.
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let put = local.dynamodb().put_item().table_name("orders").item("pk", text("CUSTOMER#7"));
+    put.item("sk", text("ORDER#1")).send().await.unwrap();
+    let ended = &local.stop()["ended"];
+    assert_eq!(ended["waiting"]["more_unread"], json!(true), "{ended:#}");
 }
 
 /// Nothing used to hint at the records that wait.
@@ -148,4 +163,48 @@ fn options_with_which_a_run_could_not_end_well_are_refused() {
         assert!(refused.stderr.contains(expected), "{refused:?}");
     }
     assert!(!fixture.0.path().join(".usage").exists());
+}
+
+/// Another stream used to bring the same changes with other IDs, and everything of the last day counted twice, without a word.
+#[test]
+fn regression_the_changes_of_a_table_are_not_counted_again_through_another_stream() {
+    let fixture = Fixture::new();
+    let load = ["local", "--simulate", "orders", "--records", "20", "--rate", "0", "--polling-interval", "100"];
+    let kinesis = ["--stream", "kinesis-for-dynamodb"];
+    assert_eq!(fixture.run(&load).code, Some(0));
+    let refused = fixture.run(&[&load[..], &kinesis].concat());
+    assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{refused:?}");
+    assert!(refused.stderr.contains("Keep `--stream dynamodb`, or start over with --fresh"), "{refused:?}");
+    let exact = fixture.run(&["reconcile"]);
+    assert_eq!(exact.code, Some(0), "{exact:?}");
+
+    let fresh = fixture.run(&[&load[..], &kinesis, &["--fresh"]].concat());
+    assert_eq!(fresh.code, Some(0), "{fresh:?}");
+    let refused = fixture.run(&load);
+    assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{refused:?}");
+    assert!(refused.stderr.contains("Keep `--stream kinesis-for-dynamodb`"), "{refused:?}");
+}
+
+/// The page was calm, the exit code was 0, and the records of the new stream were listed as missing.
+#[tokio::test]
+async fn regression_a_stream_that_was_replaced_is_a_problem_until_the_run_is_restarted() {
+    let fixture = Fixture::new();
+    let mut local = Background::start(&fixture, &[]);
+    for view_type in [None, Some(StreamViewType::NewAndOldImages)] {
+        let stream = StreamSpecification::builder().stream_enabled(view_type.is_some()).set_stream_view_type(view_type);
+        let update = local.dynamodb().update_table().table_name("orders").stream_specification(stream.build().unwrap());
+        update.send().await.unwrap();
+    }
+    let gone = local.wait_for(|line| line["mapping"]["gone_shards"] == json!(1));
+    assert_eq!((&gone["waiting"]["stream_gone"], &gone["waiting"]["more_unread"]), (&json!(true), &json!(true)));
+    let page = Client::new(local.started["page"].as_str().unwrap().trim_end_matches('/'));
+    while !json!(page.events(3).await).to_string().contains("restart `usagectl local` to read the new one") {}
+    simulate(&fixture, &["--records", "20"]);
+    let ended = &local.stop_with(1)["ended"];
+    assert_eq!(ended["waiting"]["more_unread"], json!(true), "{ended:#}");
+
+    let reconcile = fixture.run(&["reconcile"]);
+    assert_eq!(reconcile.code, Some(1), "{reconcile:?}");
+    assert!(reconcile.stdout.contains("20 records are missing because they wait in the stream"), "{reconcile:?}");
+    catch_up(&fixture);
 }

@@ -7,7 +7,7 @@ mod protocol;
 mod query;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -27,6 +27,9 @@ use history::{History, Sample, Times};
 pub(super) use history::{MetricId, Statistic};
 use protocol::{Refusal, Request};
 use wire::{GetMetricData, ListMetrics, Metric, MetricData, MetricDataResult, PutMetricData, Query};
+
+/// The most data points that are kept as they came: `usagectl serve` never takes them.
+const KEPT_POINTS: usize = 50_000;
 
 const OPERATIONS: &str = "GetMetricData, ListMetrics and PutMetricData";
 
@@ -50,8 +53,8 @@ pub struct DataPoint {
 /// The metrics that the embedded CloudWatch received. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
-    /// In order of arrival.
-    points: Arc<Mutex<Vec<DataPoint>>>,
+    /// The last ones, in order of arrival.
+    points: Arc<Mutex<VecDeque<DataPoint>>>,
     history: Arc<Mutex<History>>,
     /// The system's clock, unless a simulation has its own.
     clock: Option<Clock>,
@@ -72,14 +75,14 @@ impl Metrics {
         Metrics { clock: Some(clock), ..Metrics::default() }
     }
 
-    /// All data points since the start or the last [`Metrics::clear`].
+    /// The data points since the start or the last [`Metrics::clear`], or the last 50,000 of them.
     pub fn points(&self) -> Vec<DataPoint> {
-        lock(&self.points).clone()
+        lock(&self.points).iter().cloned().collect()
     }
 
-    /// All data points since the start or the last call. GetMetricData still finds them.
+    /// The data points since the start or the last call, or the last 50,000 of them. GetMetricData still finds them.
     pub fn take(&self) -> Vec<DataPoint> {
-        std::mem::take(&mut *lock(&self.points))
+        std::mem::take(&mut *lock(&self.points)).into()
     }
 
     /// Deletes all data points. GetMetricData still finds them.
@@ -117,7 +120,10 @@ impl Metrics {
             let DataPoint { namespace, name, dimensions, .. } = point.clone();
             let second = second.unwrap_or_else(|| self.now());
             history.add(MetricId { namespace, name, dimensions }, second, point.samples());
-            points.push(point);
+            if points.len() == KEPT_POINTS {
+                points.pop_front();
+            }
+            points.push_back(point);
         }
     }
 

@@ -38,6 +38,21 @@ async fn cloudwatch_keeps_small_and_compressed_data_points() {
     assert_eq!((&points[0].values, &points[0].counts, &points[0].unit), (&vec![1.0, 2.0], &vec![3.0, 1.0], &None));
 }
 
+/// `usagectl serve` kept all of them, 500 MB per day.
+#[test]
+fn regression_data_points_that_nobody_takes_are_kept_for_a_while_only() {
+    let metrics = Metrics::default();
+    for number in 0..60_u32 {
+        let datum = json!({ "MetricName": format!("Batch{number}"), "Value": 1.0 });
+        let request = json!({ "Namespace": "Usage", "MetricData": vec![datum; 1_000] });
+        metrics.put(serde_json::from_value(request).unwrap());
+    }
+    let points = metrics.take();
+    assert_eq!((points.len(), &*points[0].name, metrics.points().len()), (50_000, "Batch10", 0));
+    let listed = metrics.list(&serde_json::from_value(json!({})).unwrap());
+    assert_eq!(listed.metrics.len(), 60, "GetMetricData finds all of them");
+}
+
 #[tokio::test]
 async fn metrics_can_be_read_back_as_a_series() {
     let services = Services::start(None).unwrap();

@@ -4,12 +4,13 @@
 //! A whole page is put before its position is saved, so that a process that dies causes repeated records but never loses
 //! any.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::change::{Precision, change_of, partition_key};
 use super::streams::{StreamError, Streams};
@@ -40,6 +41,10 @@ pub struct Copied {
     pub records: usize,
     /// Records that were put, including repetitions.
     pub puts: usize,
+    /// Times that changes were trimmed before they were read.
+    pub trimmed_gaps: u64,
+    /// Shards that no longer existed before they were read to their end.
+    pub gone_shards: u64,
 }
 
 /// Copies one source into one stream.
@@ -49,6 +54,8 @@ pub struct Replicator {
     stream: String,
     precision: Precision,
     positions: Checkpoints,
+    /// The shards whose position was trimmed. They are read from their oldest record on.
+    trimmed: BTreeSet<String>,
 }
 
 impl Replicator {
@@ -66,7 +73,7 @@ impl Replicator {
         streams.describe(stream)?;
         let positions = Checkpoints::open(positions, source.arn(), "replicator")?;
         let (streams, stream) = (streams.clone(), stream.to_owned());
-        Ok(Replicator { source, streams, stream, precision, positions })
+        Ok(Replicator { source, streams, stream, precision, positions, trimmed: BTreeSet::new() })
     }
 
     /// Copies whatever comes until there is an error. `now` is the time of arrival, `idle` the pause when nothing came;
@@ -75,7 +82,7 @@ impl Replicator {
     /// # Errors
     /// When changes can't be read, or can't be put.
     pub async fn run(
-        mut self,
+        &mut self,
         idle: Duration,
         now: impl Fn() -> Timestamp,
         disturbance: impl Fn() -> Disturbance,
@@ -101,10 +108,26 @@ impl Replicator {
             if self.is_ready(shard, &shards) {
                 let step = self.copy(&shard.id, now, disturbance).await;
                 let step = step.with_context(|| format!("copy the shard {}", shard.id))?;
-                copied = Copied { records: copied.records + step.records, puts: copied.puts + step.puts };
+                copied.records += step.records;
+                copied.puts += step.puts;
+                copied.trimmed_gaps += step.trimmed_gaps;
+                copied.gone_shards += step.gone_shards;
             }
         }
         Ok(copied)
+    }
+
+    /// Whether the source has, or may have, changes that aren't copied. This is for a replicator that has stopped.
+    pub async fn has_uncopied(&self) -> bool {
+        let Ok(shards) = self.source.shards().await else { return true };
+        for shard in shards.iter().filter(|shard| !self.positions.is_finished(&shard.id)) {
+            match self.source.read(&shard.id, &self.position(&shard.id), PAGE_RECORDS).await {
+                Ok(page) if page.records.is_empty() && page.end != PageEnd::MoreAvailable => {}
+                // A stream that is gone may have been replaced.
+                Ok(_) | Err(_) => return true,
+            }
+        }
+        false
     }
 
     fn is_ready(&self, shard: &Shard, shards: &[Shard]) -> bool {
@@ -113,25 +136,36 @@ impl Replicator {
         !self.positions.is_finished(&shard.id) && parents.all(|id| self.positions.is_finished(id))
     }
 
+    /// Where a shard that isn't finished is read.
+    fn position(&self, shard: &str) -> Position {
+        let saved = self.positions.of(shard).filter(|_| !self.trimmed.contains(shard));
+        saved.and_then(Checkpoint::position).unwrap_or(Position::TrimHorizon)
+    }
+
     async fn copy(&mut self, shard: &str, now: Timestamp, disturbance: Disturbance) -> anyhow::Result<Copied> {
-        let position = self.positions.of(shard).and_then(Checkpoint::position).unwrap_or(Position::TrimHorizon);
+        let position = self.position(shard);
         match self.source.read(shard, &position, PAGE_RECORDS).await {
             Ok(page) => {
                 let copied = self.put(&page, now, disturbance).await?;
+                // An empty page leaves the saved position where it is, and that is trimmed.
+                if page.next != Position::TrimHorizon {
+                    self.trimmed.remove(shard);
+                }
                 let to = if page.end == PageEnd::ShardEnd { Checkpoint::End } else { Checkpoint::from(&page.next) };
                 self.positions.set(shard, to)?;
                 Ok(copied)
             }
             Err(ReadError::Gone) => {
                 self.positions.set(shard, Checkpoint::End)?;
-                Ok(Copied::default())
+                Ok(Copied { gone_shards: 1, ..Copied::default() })
             }
             // The next step reads from the same position.
             Err(ReadError::Expired | ReadError::Throttled) => Ok(Copied::default()),
             Err(ReadError::Trimmed) => {
-                bail!(
-                    "changes were trimmed before they were copied: delete the replicator's positions file to start over"
-                )
+                let position = format!("{position:?}");
+                tracing::error!(shard, position, "changes were trimmed before they were copied, and are lost");
+                self.trimmed.insert(shard.to_owned());
+                Ok(Copied { trimmed_gaps: 1, ..Copied::default() })
             }
             Err(ReadError::Other(error)) => Err(error),
         }
@@ -139,7 +173,7 @@ impl Replicator {
 
     async fn put(&self, page: &Page, now: Timestamp, disturbance: Disturbance) -> anyhow::Result<Copied> {
         let disturbed = disturb(&page.records, disturbance);
-        let copied = Copied { records: page.records.len(), puts: disturbed.len() };
+        let copied = Copied { records: page.records.len(), puts: disturbed.len(), ..Copied::default() };
         let (streams, stream, precision) = (self.streams.clone(), self.stream.clone(), self.precision);
         let putting = tokio::task::spawn_blocking(move || {
             disturbed.iter().try_for_each(|record| {
@@ -183,5 +217,7 @@ fn random_of(record: &SourceRecord, seed: u64) -> fastrand::Rng {
     fastrand::Rng::with_seed(u64::from_be_bytes(bytes))
 }
 
+#[cfg(test)]
+mod position_tests;
 #[cfg(test)]
 pub(super) mod tests;

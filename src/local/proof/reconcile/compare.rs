@@ -38,7 +38,7 @@ pub(super) enum Believed {
 pub(super) async fn compare(
     site: &Site<'_>,
     truth: &Truth,
-    failures: Option<&Destination>,
+    failures: &[Destination],
     mut continuity: Continuity<'_>,
     watch: &(dyn Fn() + Sync),
 ) -> anyhow::Result<Compared> {
@@ -177,15 +177,17 @@ fn is_unprovable(expected: anyhow::Result<Vec<String>>) -> anyhow::Result<bool> 
     }
 }
 
-/// Reads the rejected records of a destination, and returns whether there are any to compare.
+/// Reads the rejected records of the destinations, and returns whether there are any to compare.
 async fn find_poison(
     site: &Site<'_>,
-    failures: Option<&Destination>,
+    failures: &[Destination],
     believed: &Believed,
     totals: &mut ExpectedTotals,
 ) -> anyhow::Result<bool> {
-    let (Some(destination), Believed::Ledgers(ledgers)) = (failures, believed) else { return Ok(false) };
-    let place = failures::Place { destination, pipeline: &site.pipeline.name, sources: &ledgers.targets };
-    place.read(&site.clients.s3, totals).await?;
-    Ok(true)
+    let Believed::Ledgers(ledgers) = believed else { return Ok(false) };
+    for destination in failures {
+        let place = failures::Place { destination, pipeline: &site.pipeline.name, sources: &ledgers.targets };
+        place.read(&site.clients.s3, totals).await?;
+    }
+    Ok(!failures.is_empty())
 }

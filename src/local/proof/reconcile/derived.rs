@@ -51,7 +51,7 @@ impl DerivedSnapshot {
 /// # Errors
 /// When something can't be read; [`super::Unprovable`] when the archive determines nothing.
 pub async fn derive(site: &Site<'_>, watch: &(dyn Fn() + Sync)) -> anyhow::Result<Derived> {
-    let compared = compare(site, &Truth::Archive, None, Continuity::new(None), watch).await?;
+    let compared = compare(site, &Truth::Archive, &[], Continuity::new(None), watch).await?;
     let gaps = compared.broken;
     let mut unknown_measures = compared.report.skipped;
     unknown_measures.extend(compared.report.unprovable.into_iter().filter(|reason| !gaps.contains(reason)));

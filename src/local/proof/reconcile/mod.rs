@@ -95,14 +95,14 @@ pub enum Truth {
 #[error("the snapshots can't be derived from the archive: {}", .0.join("; "))]
 pub struct Unprovable(pub Vec<String>);
 
-/// Checks once. `watch` is called for each snapshot and each file that is read.
+/// Checks once. Rejected records may be in any of `failures`, and aren't checked without one. `watch` is called for each snapshot and each file that is read.
 ///
 /// # Errors
 /// When something can't be read; [`Unprovable`] when the archive can't serve as the reference.
 pub async fn reconcile(
     site: &Site<'_>,
     truth: &Truth,
-    failures: Option<&Destination>,
+    failures: &[Destination],
     watch: &(dyn Fn() + Sync),
 ) -> anyhow::Result<Report> {
     compare(site, truth, failures, Continuity::new(None), watch).await.map(|compared| compared.report)
@@ -117,7 +117,7 @@ pub async fn prove(
     counted: &CountedRecords,
     watch: &(dyn Fn() + Sync),
 ) -> anyhow::Result<(Report, Gaps)> {
-    let compared = compare(site, &Truth::Archive, None, Continuity::new(Some(counted)), watch).await?;
+    let compared = compare(site, &Truth::Archive, &[], Continuity::new(Some(counted)), watch).await?;
     Ok((compared.report, compared.gaps))
 }
 
@@ -129,7 +129,7 @@ pub async fn reconcile_within(
     patience: Duration,
     site: &Site<'_>,
     truth: &Truth,
-    failures: Option<&Destination>,
+    failures: &[Destination],
     watch: &(dyn Fn() + Sync),
 ) -> anyhow::Result<Report> {
     let end = Instant::now() + patience;

@@ -180,7 +180,7 @@ async fn without_an_archive_measures_that_arent_sums_are_named_and_not_compared(
     let kinds = [("amount", kind(Aggregate::Quantile, &Quantile::USUAL)), ("status", kind(Aggregate::Latest, &[]))];
     pipeline.snapshot.as_mut().unwrap().kinds = kinds.map(|(name, kind)| (name.to_owned(), kind)).into();
     let site = Site { pipeline: &pipeline, archive: None, ..fixture.site() };
-    let report = reconcile(&site, &fixture.ledgers(), None, &|| {}).await.unwrap();
+    let report = reconcile(&site, &fixture.ledgers(), &[], &|| {}).await.unwrap();
     assert!(report.agrees(), "{:#?}", report.differences);
     assert_eq!(report.skipped, ["amount (quantile)", "status (latest)"]);
 }
@@ -266,7 +266,7 @@ async fn regression_raw_files_that_compaction_deletes_after_they_were_listed_are
     for (vanishes, is_read) in [("/avro/", true), ("/parquet/", false)] {
         let clients = Clients { s3: vanishing(&fixture, vanishes).await, ..fixture.clients.clone() };
         let site = Site { clients: &clients, ..fixture.site() };
-        let report = reconcile(&site, &Truth::Archive, None, &|| {}).await;
+        let report = reconcile(&site, &Truth::Archive, &[], &|| {}).await;
         assert_eq!(report.as_ref().is_ok_and(Report::agrees), is_read, "{report:?}");
         if let Err(error) = report {
             assert!(format!("{error:#}").starts_with("get s3://archive/data-pipeline/parquet/"), "{error:#}");
@@ -309,7 +309,7 @@ async fn undelivered_records_differ_until_they_are_delivered() {
     assert_eq!((counted.agreeing_records, archived.agreeing_records), (0, 0));
     assert_eq!(archived.records, 40);
     let (site, ledgers) = (fixture.site(), fixture.ledgers());
-    let waiting = reconcile_within(Duration::from_secs(60), &site, &ledgers, None, &|| {});
+    let waiting = reconcile_within(Duration::from_secs(60), &site, &ledgers, &[], &|| {});
     let (report, ()) = futures::future::join(waiting, fixture.deliver()).await;
     assert!(report.unwrap().agrees());
 }

@@ -105,7 +105,7 @@ impl Reconcile {
             now: event_source_mapping::now()?,
         };
         let progress = console::spinner("snapshots and files read");
-        let report = reconcile_within(self.wait, &site, &Truth::Archive, None, &|| progress.inc(1)).await;
+        let report = reconcile_within(self.wait, &site, &Truth::Archive, &[], &|| progress.inc(1)).await;
         progress.finish_and_clear();
         report.map_err(unprovable_is_usage)
     }

@@ -25,10 +25,13 @@ pub(super) fn shown(
         Truth::Ledgers(_) => differences::outside(report),
         Truth::Archive => None,
     };
+    let is_unchecked = report.poison.is_none() && report.poison_records > 0;
+    let bucket =
+        is_unchecked.then(|| "To check the poison records, name their bucket with --failures s3://BUCKET.".to_owned());
     let unknown = (report.difference_count > 0 && report.waiting.is_none() && origin.is_unknown())
         .then(|| INTERRUPTED.to_owned());
     let waiting = differences::waiting(report, unsettled, origin);
-    let text = [Some(differences::text(pipeline, report)), outside, unknown, waiting];
+    let text = [Some(differences::text(pipeline, report)), bucket, outside, unknown, waiting];
     text.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 

@@ -18,7 +18,7 @@ const STORAGE_INTERVAL_SECONDS: i64 = 86_400;
 pub(super) struct LocalAlarms {
     alarms: Mutex<Alarms>,
     /// Where failed batches and quarantined records are stored, if that is a bucket.
-    failure_bucket: Option<String>,
+    failure_buckets: Vec<String>,
     storage_reported: Mutex<Option<i64>>,
 }
 
@@ -26,15 +26,14 @@ impl LocalAlarms {
     /// The alarms that the template would create for this run.
     pub(super) fn of(run: &LocalRun, local: &Local) -> anyhow::Result<LocalAlarms> {
         let config = run.variables.clone().with_metrics_sink("none").config()?;
-        let failure_bucket =
-            local.on_failure.strip_prefix("s3://").map(str::to_owned).or(config.failure_bucket.clone());
+        let failure_buckets = run.failure_buckets();
         let stack = Stack {
             parameters: parameters(run, local, &config),
-            resources: resources(run, local, &config, failure_bucket.as_deref()),
+            resources: resources(run, local, &config, failure_buckets.first().map(String::as_str)),
             counts: config.tables.is_some(),
         };
         let alarms = Alarms::of_template(TEMPLATE, &stack).context("read the alarms of template.yaml")?;
-        Ok(LocalAlarms { alarms: Mutex::new(alarms), failure_bucket, storage_reported: Mutex::default() })
+        Ok(LocalAlarms { alarms: Mutex::new(alarms), failure_buckets, storage_reported: Mutex::default() })
     }
 
     /// Evaluates the alarms up to `now`, and returns those that have fired.
@@ -44,18 +43,17 @@ impl LocalAlarms {
         alarms.fired()
     }
 
-    /// Publishes how many objects the failure bucket has, when the last report is a day old.
+    /// Publishes how many objects the failure buckets have, as those of the first, when the last report is a day old.
     pub(super) async fn publish_storage(&self, s3: &aws_sdk_s3::Client, metrics: &Metrics, now: Timestamp) {
         let is_due = lock(&self.storage_reported).is_none_or(|last| now.seconds() - last >= STORAGE_INTERVAL_SECONDS);
-        let Some(bucket) = self.failure_bucket.as_deref().filter(|_| is_due) else { return };
+        let Some(first) = self.failure_buckets.first().filter(|_| is_due) else { return };
         *lock(&self.storage_reported) = Some(now.seconds());
-        let mut pages = s3.list_objects_v2().bucket(bucket).into_paginator().send();
         let mut objects = 0.0;
-        while let Some(page) = pages.next().await {
-            match page {
-                Ok(page) => objects += f64::from(page.key_count().unwrap_or_default()),
+        for bucket in &self.failure_buckets {
+            match count_objects(s3, bucket).await {
+                Ok(counted) => objects += counted,
                 Err(error) => {
-                    let error = format!("{:#}", anyhow::Error::from(error));
+                    let error = format!("{error:#}");
                     tracing::warn!(
                         bucket,
                         error,
@@ -65,9 +63,18 @@ impl LocalAlarms {
                 }
             }
         }
-        let dimensions = [("BucketName", bucket), ("StorageType", "AllStorageTypes")];
+        let dimensions = [("BucketName", first.as_str()), ("StorageType", "AllStorageTypes")];
         metrics.publish_of("AWS/S3", "NumberOfObjects", &dimensions, objects);
     }
+}
+
+async fn count_objects(s3: &aws_sdk_s3::Client, bucket: &str) -> anyhow::Result<f64> {
+    let mut pages = s3.list_objects_v2().bucket(bucket).into_paginator().send();
+    let mut objects = 0.0;
+    while let Some(page) = pages.next().await {
+        objects += f64::from(page?.key_count().unwrap_or_default());
+    }
+    Ok(objects)
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -192,10 +192,11 @@ pub(super) async fn print_result(
     Ok(if good { Done::Well } else { Done::WithFailures })
 }
 
-/// Whether either mapping has lost anything.
+/// Whether either mapping has lost anything, or couldn't read its stream in the end.
 fn has_lost(status: &Status) -> bool {
-    let mut mappings = [&status.mapping].into_iter().chain(status.fold.as_ref().map(|fold| &fold.mapping));
-    mappings.any(|counts| counts.lost_records() > 0 || counts.trimmed_gaps > 0)
+    let fold = status.fold.as_ref().map(|fold| (&fold.mapping, &fold.waiting));
+    let mut mappings = [(&status.mapping, &status.waiting)].into_iter().chain(fold);
+    mappings.any(|(counts, waiting)| counts.lost_records() > 0 || counts.trimmed_gaps > 0 || waiting.is_unreadable())
 }
 
 /// What was printed last, so that only changes are printed.
@@ -277,6 +278,8 @@ mod tests {
         assert!(!has_lost(&status), "the destination has them");
         status.fold.as_mut().unwrap().mapping.discarded_without_destination = 1;
         assert!(has_lost(&status));
+        let waiting = Waiting { stream_gone: true, ..Waiting::default() };
+        assert!(has_lost(&Status { waiting, ..Status::default() }));
     }
 
     #[test]

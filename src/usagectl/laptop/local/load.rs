@@ -144,7 +144,12 @@ impl LoadOptions {
             now: event_source_mapping::now()?,
         };
         let truth = Truth::Ledgers(vec![ledger]);
-        let failures = Destination::usual(&run.place.clients).await?;
+        let mut failures = Vec::new();
+        for bucket in run.failure_buckets() {
+            if reconcile::bucket_exists(&run.place.clients.s3, &bucket).await? {
+                failures.push(Destination { bucket, prefix: String::new() });
+            }
+        }
         // A delivery that has started may take as long as the function's timeout.
         let patience = NO_PROGRESS_LIMIT + Duration::from_secs(run.mapping.running.timeout_seconds);
         let mappings = || [Some(&run.mapping), run.folding.as_ref()].into_iter().flatten();
@@ -152,7 +157,7 @@ impl LoadOptions {
         let blocked = || mappings().flat_map(|mapping| mapping.waiting().blocked);
         loop {
             let before = progress();
-            let report = reconcile::reconcile_within(patience, &site, &truth, failures.as_ref(), &|| {}).await?;
+            let report = reconcile::reconcile_within(patience, &site, &truth, &failures, &|| {}).await?;
             let now = run.clock.now();
             let moves = progress() != before || blocked().any(|blocked| is_discarded_within(&blocked, patience, now));
             if report.agrees() || !moves {

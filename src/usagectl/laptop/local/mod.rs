@@ -53,7 +53,7 @@ use crate::shell::workplace::Start;
 use control::Control;
 use load::LoadOptions;
 use reach::Reach;
-use rejected::RejectionOptions;
+use rejected::{RejectionOptions, failure_buckets};
 use run::LocalRun;
 use settings::MappingOptions;
 
@@ -158,7 +158,7 @@ Examples:
   Run the Kinesis race:
     usagectl local --pipeline alleycat --simulate alleycat --duration 5m
   Deliver a table's changes through Kinesis, some of them twice and out of order:
-    usagectl local --stream kinesis-for-dynamodb --faults repeat=10
+    usagectl local --fresh --stream kinesis-for-dynamodb --faults repeat=10
   Run the binary that is deployed:
     usagectl local --invoke http://127.0.0.1:9000 --env-file env &
     cargo lambda watch --env-file env
@@ -183,8 +183,8 @@ impl Local {
         let initial = if quiet.is_zero() { profile.clone() } else { FaultProfile::default() };
         let reach = self.reach(options)?;
         reach.check(&self.faults.named).map_err(|mistake| UsageError(format!("--faults: {mistake}")))?;
-        let control =
-            Control::new(FaultInjector::new(initial, self.fault_seed), reach, page::open(options, &self.on_failure)?);
+        let page = page::open(options, &failure_buckets(&self.on_failure, &self.variables(options)))?;
+        let control = Control::new(FaultInjector::new(initial, self.fault_seed), reach, page);
         self.telemetry = telemetry::start(self.otlp.as_deref(), options).await?;
         let run = LocalRun::build(&self, options, &control).await?;
         run.begin(options)?;

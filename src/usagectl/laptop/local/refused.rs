@@ -1,9 +1,11 @@
 //! Refuses options with which a run could never end well, before anything is created.
 
+use std::path::Path;
+
 use usage_aggregator::config::Config;
 use usage_aggregator::pipeline::Pipeline;
 
-use super::Local;
+use super::{Local, StreamChoice};
 use crate::shell::console::UsageError;
 
 impl Local {
@@ -20,6 +22,33 @@ impl Local {
             )));
         }
         self.refuse_load(&config.pipeline)
+    }
+
+    /// Refuses to read the changes of the table `source` through another stream than the runs before in this data folder. Each stream gives
+    /// a change an ID of its own, so the changes that the new one still has would count a second time.
+    ///
+    /// # Errors
+    /// Which stream it was, and what to do.
+    pub(super) fn refuse_other_stream(
+        &self,
+        kind: StreamChoice,
+        source: &str,
+        folder: &Path,
+    ) -> Result<(), UsageError> {
+        let other = match kind {
+            StreamChoice::Dynamodb => StreamChoice::KinesisForDynamodb,
+            StreamChoice::KinesisForDynamodb => StreamChoice::Dynamodb,
+            // Its messages are no table's changes.
+            StreamChoice::Kinesis => return Ok(()),
+        };
+        if self.fresh || !folder.join(other.checkpoints(source)).exists() {
+            return Ok(());
+        }
+        let (before, now) = (other.name(), kind.name());
+        Err(UsageError(format!(
+            "--stream: in this data folder, the table {source} was read through `--stream {before}`; `--stream {now}` would count \
+             its latest changes a second time. Keep `--stream {before}`, or start over with --fresh"
+        )))
     }
 
     fn refuse_load(&self, pipeline: &Pipeline) -> Result<(), UsageError> {

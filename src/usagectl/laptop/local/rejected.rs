@@ -44,3 +44,12 @@ impl RejectionOptions {
         variables.with([("REJECTED_RECORDS", action), ("FAILURE_BUCKET", bucket)]).with(limit)
     }
 }
+
+/// The buckets of failed batches and of quarantined records, which may not exist yet. Usually it is one.
+pub(super) fn failure_buckets(on_failure: &str, variables: &Variables) -> Vec<String> {
+    let of_batches = on_failure.strip_prefix("s3://").map(str::to_owned);
+    let quarantines = variables.value("REJECTED_RECORDS").as_deref() == Some("quarantine");
+    let of_records = variables.value("FAILURE_BUCKET").filter(|_| quarantines);
+    let of_records = of_records.filter(|bucket| of_batches.as_ref() != Some(bucket));
+    of_batches.into_iter().chain(of_records).collect()
+}

@@ -1,7 +1,7 @@
 //! A local run: services, tables, buckets, stream, function and event source mapping, built from the options and running
 //! until it is stopped.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,12 +9,14 @@ use event_source_mapping::{Clock, StreamKind};
 use laptop::emulators::kinesis::{Copied, Disturbance, Replicator};
 use laptop::emulators::{AlarmStatus, EmbeddedStream};
 use laptop::proof::{FaultInjector, FaultProfile, Rejections};
+use tokio::sync::Mutex;
 use usage_aggregator::time::Timestamp;
 
 use super::alarms::LocalAlarms;
 use super::archived;
 use super::control::Control;
 use super::mapping::{LocalMapping, MappingParts, trim};
+use super::rejected::failure_buckets;
 use super::stream::StreamRequest;
 use super::target::{self, FOLD_FUNCTION, FUNCTION};
 use super::{Local, StreamChoice};
@@ -68,9 +70,10 @@ impl LocalRun {
         let source_name = local.source_name(&pipeline, kind)?;
         let retries = if variables.value("REJECTED_RECORDS").as_deref() == Some("fail") { 10 } else { 200 };
         let settings = local.mapping.settings(kind.stream_kind(), &pipeline.name, retries)?;
+        let folder = options.data.join(MAPPINGS);
+        local.refuse_other_stream(kind, &source_name, &folder)?;
         let place = Workplace::open_on(options, Uses::Everything, local.start(), local.ports()).await?;
         let site = archived::checked(&place.clients.s3, place.site(variables.clone()).await?).await?;
-        let folder = options.data.join(MAPPINGS);
         std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
 
         let request = StreamRequest { local, options, place: &place, site: &site, name: &source_name, folder: &folder };
@@ -104,7 +107,7 @@ impl LocalRun {
             }
             None => None,
         };
-        let checkpoints = format!("{}-{source_name}.json", kind.name());
+        let checkpoints = kind.checkpoints(&source_name);
         LocalRun {
             mapping: LocalMapping::open(parts(settings, stream, &source_name, checkpoints, function))?,
             destination: if destination.is_some() { local.on_failure.clone() } else { "none".to_owned() },
@@ -137,12 +140,17 @@ impl LocalRun {
     }
 
     /// Whether the stream of the source, and that of the ledger, has records that its mapping, which has stopped, hasn't read.
+    /// Changes that aren't copied to Kinesis yet are such records of the source.
     pub(super) async fn unread(&self) -> [bool; 2] {
+        let is_uncopied = match self.replicator.lock().await.as_ref() {
+            Some(replicator) => replicator.has_uncopied().await,
+            None => false,
+        };
         let of_ledger = match &self.folding {
             Some(folding) => folding.has_unread().await,
             None => false,
         };
-        [self.mapping.has_unread().await, of_ledger]
+        [is_uncopied || self.mapping.has_unread().await, of_ledger]
     }
 
     /// Marks the data folder, so that other commands know it if this run is killed. What an earlier run left behind, this one delivers.
@@ -160,10 +168,9 @@ impl LocalRun {
         Unsettled { source_arn, waiting, unfolded }.leave(&options.data)
     }
 
-    /// The bucket of failed batches and quarantined records, which may not exist yet.
-    pub(super) fn failure_bucket(&self) -> Option<String> {
-        let destination = self.destination.strip_prefix("s3://").map(str::to_owned);
-        destination.or_else(|| self.variables.value("FAILURE_BUCKET"))
+    /// The buckets of failed batches and of quarantined records, which may not exist yet.
+    pub(super) fn failure_buckets(&self) -> Vec<String> {
+        failure_buckets(&self.destination, &self.variables)
     }
 
     /// Publishes the mappings' metrics to the embedded CloudWatch.
@@ -220,14 +227,18 @@ impl LocalRun {
     }
 
     async fn replicate(&self, faults: &FaultInjector) -> anyhow::Result<()> {
-        let replicator = self.replicator.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(replicator) = replicator else { return std::future::pending().await };
+        let mut replicator = self.replicator.lock().await;
+        let Some(replicator) = replicator.as_mut() else { return std::future::pending().await };
         let disturbance = || {
             let FaultProfile { repeat, .. } = faults.profile();
             let percent = (0..=100).rev().find(|whole| f64::from(*whole) <= repeat).unwrap_or(0);
             Disturbance { seed: self.fault_seed, repeat_percent: percent, swap_percent: percent }
         };
-        let count = |copied: Copied| faults.count_repeats(copied.puts.saturating_sub(copied.records));
+        let count = |copied: Copied| {
+            faults.count_repeats(copied.puts.saturating_sub(copied.records));
+            self.mapping.meter.count_trimmed_gaps(copied.trimmed_gaps);
+            self.mapping.meter.count_gone_shards(copied.gone_shards);
+        };
         match replicator.run(REPLICATION_INTERVAL, || self.clock.now(), disturbance, count).await? {}
     }
 }
@@ -246,7 +257,12 @@ impl Local {
 }
 
 impl StreamChoice {
-    /// Its value on the command line, which also names the checkpoint file.
+    /// The name of the checkpoint file of a mapping of this source.
+    pub(super) fn checkpoints(self, source: &str) -> String {
+        format!("{}-{source}.json", self.name())
+    }
+
+    /// Its value on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
             StreamChoice::Dynamodb => "dynamodb",

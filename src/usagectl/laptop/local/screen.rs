@@ -72,6 +72,7 @@ impl Row {
 pub(super) fn rows(status: &Status, now: Timestamp) -> Vec<Row> {
     let mut rows = vec![processed(status)];
     rows.extend(alarms(&status.alarms));
+    rows.extend(unreadable(status));
     if let Some(blocked) = status.waiting.first_blocked() {
         rows.extend(blocked_rows(blocked, status.waiting.blocked.len(), now));
     }
@@ -122,6 +123,13 @@ fn alarms(fired: &[AlarmStatus]) -> Option<Row> {
         return Some(Row::listed("alarms", vec![earlier]));
     }
     Some(Row::listed("alarms", lines).problem())
+}
+
+/// The streams that can't be read.
+fn unreadable(status: &Status) -> impl Iterator<Item = Row> {
+    let ledger = status.fold.as_ref().and_then(|fold| waiting::unreadable(&fold.waiting, "ledger"));
+    let texts = [waiting::unreadable(&status.waiting, "source"), ledger].into_iter().flatten();
+    texts.map(|text| Row::words("NOT READ", text).problem())
 }
 
 fn processed(status: &Status) -> Row {

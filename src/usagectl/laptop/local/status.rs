@@ -123,8 +123,8 @@ impl Status {
                 blocked.retried_until = blocked.retried_until.map(|_| now);
             }
             injected.remove("iterator");
-            let Counts { polls, throttled_reads, expired_iterators, .. } = mapping;
-            (*polls, *throttled_reads, *expired_iterators) = (0, 0, 0);
+            let Counts { polls, throttled_reads, expired_iterators, failed_reads, .. } = mapping;
+            (*polls, *throttled_reads, *expired_iterators, *failed_reads) = (0, 0, 0, 0);
         }
         status
     }
@@ -221,6 +221,8 @@ fn mapping_tables(title: &str, failures_title: &str, counts: &Counts) -> Vec<Str
         ("Retries of a batch", counts.retries),
         ("Batches split in half", counts.splits),
         ("Shards read to the end", counts.shards_finished),
+        ("Shards that no longer exist", counts.gone_shards),
+        ("Reads of the stream that failed", counts.failed_reads),
         ("IteratorAge, maximum (ms)", counts.iterator_age_max_ms),
     ];
     let mut mapping = table::titled([title, ""]);
@@ -240,61 +242,4 @@ fn mapping_tables(title: &str, failures_title: &str, counts: &Counts) -> Vec<Str
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn records_of_the_load_that_have_not_been_read_wait() {
-        let mapping = Counts { distinct_processed: 10, distinct_discarded: 2, ..Counts::default() };
-        let mut status = Status { written: Some(400), written_to_stream: 20, mapping, ..Status::default() };
-        status.set_waiting(Waiting { records: 3, ..Waiting::default() });
-        assert_eq!(status.waiting.records, 8);
-        status.set_waiting(Waiting { records: 9, more_unread: true, ..Waiting::default() });
-        assert_eq!(status.waiting.count(), "9+");
-        let blocked = vec![crate::shell::waiting::tests::blocked()];
-        status.set_waiting(Waiting { records: 3, more_unread: true, blocked, ..Waiting::default() });
-        assert_eq!((status.waiting.count(), status.waiting.blocked[0].waiting_records), ("8".to_owned(), 7));
-    }
-
-    #[test]
-    fn counts_are_summed_and_of_ages_the_highest_is_kept() {
-        let point = |name: &str, unit: &str, values: &[f64]| DataPoint {
-            namespace: "UsageAggregator".to_owned(),
-            name: name.to_owned(),
-            dimensions: BTreeMap::new(),
-            values: values.to_vec(),
-            counts: Vec::new(),
-            unit: Some(unit.to_owned()),
-        };
-        let mut status = Status::default();
-        status
-            .add(vec![point("NoticesFolded", "Count", &[3.0, 4.0]), point("FoldAge", "Milliseconds", &[900.0, 20.0])]);
-        status.add(vec![point("NoticesFolded", "Count", &[5.0]), point("FoldAge", "Milliseconds", &[30.0])]);
-        assert_eq!(status.function, BTreeMap::from([("NoticesFolded".to_owned(), 12.0)]));
-        assert_eq!(status.function_maximum, BTreeMap::from([("FoldAge".to_owned(), 900.0)]));
-    }
-
-    #[test]
-    fn the_summary_begins_with_one_line_and_leaves_out_what_did_not_occur() {
-        let mapping = Counts { distinct_processed: 1_250, invocations: 9, ..Counts::default() };
-        let waiting = Waiting { records: 3, ..Waiting::default() };
-        let status = Status { seconds: 12.4, mapping, waiting, ..Status::default() };
-        insta::assert_snapshot!(status.summary());
-    }
-
-    #[test]
-    fn the_summary_shows_the_highest_age_the_faults_of_each_mapping_and_the_alarms() {
-        let fold = MappingStatus { injected: [("crash", 7)].into(), ..MappingStatus::default() };
-        let status = Status {
-            injected: [("crash", 1_200), ("poison", 1)].into(),
-            fold: Some(fold),
-            function: [("NoticesFolded".to_owned(), 12.0)].into(),
-            function_maximum: [("FoldAge".to_owned(), 900.4), ("PagesInMinute".to_owned(), 60.0)].into(),
-            alarms: crate::laptop::local::screen::tests::alarms(),
-            ..Status::default()
-        };
-        insta::assert_snapshot!(
-            [status.function_table(), status.fault_table(), status.alarm_table()].map(Option::unwrap).join("\n")
-        );
-    }
-}
+mod tests;

@@ -147,14 +147,20 @@ const latest = (column) => history[column].findLast((value) => value !== null);
 
 const history = { seconds: [], processed: [], delivered: [], failed: [], iterator_age_ms: [], fold_age_ms: [] };
 
+/// When the labels of the charts were set last. A screen reader would read them every second otherwise.
+let labeled = -Infinity;
+
 function drawCharts() {
+  const second = history.seconds.at(-1) ?? -Infinity;
+  const isDue = isStack() || Math.abs(second - labeled) >= 10;
+  if (isDue) labeled = second;
   for (const made of charts) {
     const { plot, target, series, unit } = made;
     plot.setData([history.seconds, ...series.map((one) => history[one.column])]);
     const last = (one) => `${one.label} ${known(latest(one.column), unit)}`;
     const label = `${target.dataset.title}: ${series.map(last).join(", ")}`;
     drawLegend(made);
-    if (isStack() || history.seconds.length % 10 === 1) target.setAttribute("aria-label", label);
+    if (isDue) target.setAttribute("aria-label", label);
   }
 }
 
@@ -244,8 +250,11 @@ function drawPath() {
   drawNode("mapping", `${plural(status.shards, "shard")}${waiting.oldest_age_ms ? `, oldest record ${duration(waiting.oldest_age_ms)}` : ""}`, stuck(view.blocked), flows);
   drawNode("function", `${plural(mapping.invocations, "invocation")}, ${plural(mapping.errors + mapping.not_invoked, "failure")}`, null, flows);
   const folding = fold?.waiting.records ?? 0;
-  drawNode("ledger", facts.ledger ? (folding ? `${plural(folding, "page")} waiting to be folded` : "all pages folded") : "this pipeline counts nothing", null, flows);
-  drawNode("fold", fold?.waiting.oldest_age_ms ? `oldest page ${duration(fold.waiting.oldest_age_ms)}` : fold ? "nothing waits" : "no fold", stuck(view.blocked_folds), folding > 0);
+  // Of a mapping that is disabled or can't read its stream, it isn't known how many wait.
+  const unread = fold?.waiting.more_unread;
+  const pages = folding === 1 && !unread ? "1 page" : `${atLeast(folding, unread)} pages`;
+  drawNode("ledger", facts.ledger ? (folding || unread ? `${pages} waiting to be folded` : "all pages folded") : "this pipeline counts nothing", null, flows);
+  drawNode("fold", fold?.waiting.oldest_age_ms ? `oldest page ${duration(fold.waiting.oldest_age_ms)}` : !fold ? "no fold" : unread ? "pages may wait" : "nothing waits", stuck(view.blocked_folds), folding > 0);
   drawNode("snapshots", facts.usage_table ? `table ${facts.usage_table}` : "none", null, folding > 0);
   const { avro, parquet, failures } = storage ?? {};
   const count = (files) => (files ? atLeast(files.files, files.more) : "–");
@@ -507,6 +516,16 @@ function drawTasks() {
   }
 }
 
+/// Results of an earlier run say nothing about this one.
+function forgetTasks() {
+  shownRuns = {};
+  for (const target of all("[id^='task-']")) {
+    target.hidden = true;
+    target.replaceChildren();
+    delete target.dataset.key;
+  }
+}
+
 async function showOutput(name) {
   const target = byId(`task-${name}`);
   try {
@@ -575,7 +594,7 @@ function drawRun() {
 
 function onHello(message) {
   const hello = JSON.parse(message.data);
-  if (run && run !== hello.run) shownRuns = {};
+  if (run && run !== hello.run) forgetTasks();
   ({ run, token } = hello);
   facts = hello.facts ?? {};
   switches = hello.switches ?? [];

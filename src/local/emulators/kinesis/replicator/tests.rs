@@ -134,7 +134,7 @@ impl Place {
         while idle < 6 {
             let copied = replicator.step(time(), disturbance).await.unwrap();
             idle = if copied.records == 0 { idle + 1 } else { 0 };
-            all = Copied { records: all.records + copied.records, puts: all.puts + copied.puts };
+            (all.records, all.puts) = (all.records + copied.records, all.puts + copied.puts);
         }
         all
     }
@@ -164,7 +164,7 @@ fn all_numbers() -> BTreeSet<u64> {
 #[tokio::test]
 async fn undisturbed_changes_are_put_once_in_order_and_each_item_in_one_shard() {
     let place = place(4);
-    assert_eq!(place.copy_all(Disturbance::default()).await, Copied { records: 60, puts: 60 });
+    assert_eq!(place.copy_all(Disturbance::default()).await, Copied { records: 60, puts: 60, ..Copied::default() });
     let shards = place.arrived().await;
     assert!(shards.iter().filter(|shard| !shard.is_empty()).count() > 1);
     for item in 0..10 {
@@ -265,7 +265,8 @@ async fn opening_fails_if_the_stream_does_not_exist() {
 #[tokio::test(start_paused = true)]
 async fn a_running_replicator_copies_whatever_comes() {
     let place = place(1);
-    let running = place.replicator().run(Duration::from_millis(250), time, Disturbance::default, |_| {});
+    let mut replicator = place.replicator();
+    let running = replicator.run(Duration::from_millis(250), time, Disturbance::default, |_| {});
     let all_arrived = async {
         while place.arrived().await.concat().len() < 60 {
             tokio::time::sleep(Duration::from_millis(100)).await;

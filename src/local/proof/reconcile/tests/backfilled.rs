@@ -120,7 +120,7 @@ async fn fixture(count_from: bool) -> (TempDir, Fixture) {
 
 /// Compares the archive with the snapshots, and record by record with the ledger.
 pub(super) async fn compare(fixture: &Fixture) -> (Report, Gaps) {
-    let report = reconcile(&fixture.site(), &Truth::Archive, None, &|| {}).await.unwrap();
+    let report = reconcile(&fixture.site(), &Truth::Archive, &[], &|| {}).await.unwrap();
     let counted: CountedRecords = fixture.counted_records(midnight()).await;
     let day = Period::new(&text_of(midnight())[..10]);
     let site = Site { period: Some(&day), ..fixture.site() };
@@ -215,7 +215,7 @@ async fn rows_of_an_export_are_old_images_of_the_changes_after_it() {
     assert_eq!((gaps.gap_count, gaps.records), (0, 2), "{gaps:#?}");
     // What the export shows may be from after a change that is older than the export, so it doesn't say what that replaced.
     fixture.append(&[change(3, "b", 59, Some(7), Some(10))]).await;
-    let unprovable = reconcile(&fixture.site(), &Truth::Archive, None, &|| {}).await.unwrap_err();
+    let unprovable = reconcile(&fixture.site(), &Truth::Archive, &[], &|| {}).await.unwrap_err();
     let Unprovable(reasons) = unprovable.downcast().unwrap();
     assert!(reasons[0].contains("ITEM#b") && reasons[0].contains("no insertion before it"), "{reasons:?}");
 }
@@ -224,9 +224,9 @@ async fn rows_of_an_export_are_old_images_of_the_changes_after_it() {
 async fn backfilled_rows_without_an_event_id_are_refused_as_evidence() {
     let (_folder, path) = pipeline(&SCHEMA.replace(r#""source":"event_id""#, r#""default":"""#));
     let fixture = Fixture::with_variables(ProfileName::Orders, &path, &[]).await;
-    assert!(reconcile(&fixture.site(), &Truth::Archive, None, &|| {}).await.is_ok());
+    assert!(reconcile(&fixture.site(), &Truth::Archive, &[], &|| {}).await.is_ok());
     claim(&fixture, &text_of(midnight())).await;
-    let unprovable = reconcile(&fixture.site(), &Truth::Archive, None, &|| {}).await.unwrap_err();
+    let unprovable = reconcile(&fixture.site(), &Truth::Archive, &[], &|| {}).await.unwrap_err();
     assert!(unprovable.to_string().contains("\"source\": \"event_id\""), "{unprovable}");
 }
 

@@ -50,7 +50,7 @@ async fn a_row_that_the_current_schema_cannot_have_is_named() {
     fixture.append(&[change(1, "a", 5, None, Some(4))]).await;
     let (_second, path) = changed(&renamed(), &json!({ "name": "channel", "type": "string" }));
     fixture.redeploy(&path);
-    let error = reconcile(&fixture.site(), &Truth::Archive, None, &|| {}).await.unwrap_err();
+    let error = reconcile(&fixture.site(), &Truth::Archive, &[], &|| {}).await.unwrap_err();
     let error = format!("{error:#}");
     assert!(error.starts_with("read s3://archive/data-pipeline/avro/item/partition_date="), "{error}");
     assert!(error.contains(".avro: read row 1 (record "), "{error}");

@@ -230,14 +230,14 @@ impl Fixture {
 
     pub(super) async fn reconcile(&self, truth: &Truth) -> anyhow::Result<Report> {
         let failures = Destination { bucket: FAILURES.to_owned(), prefix: String::new() };
-        reconcile(&self.site(), truth, Some(&failures), &|| {}).await
+        reconcile(&self.site(), truth, &[failures], &|| {}).await
     }
 
     /// Compares while a mapping reports that these records aren't settled.
     pub(super) async fn reconcile_while(&self, unsettled: Unsettled) -> Report {
         let failures = Destination { bucket: FAILURES.to_owned(), prefix: String::new() };
         let site = Site { unsettled: Some(unsettled), ..self.site() };
-        reconcile(&site, &self.ledgers(), Some(&failures), &|| {}).await.unwrap()
+        reconcile(&site, &self.ledgers(), &[failures], &|| {}).await.unwrap()
     }
 
     /// Delivers only the first records of the stream; returns how many are left.

@@ -22,6 +22,10 @@ pub(super) fn assess(status: &Status, failures: Option<&Failures>, now: Timestam
     if status.waiting.disabled {
         add(Level::Warning, "The mapping is disabled: nothing is read".to_owned());
     }
+    let ledger = status.fold.as_ref().and_then(|fold| waiting::unreadable(&fold.waiting, "ledger"));
+    for reason in waiting::unreadable(&status.waiting, "source").into_iter().chain(ledger) {
+        add(Level::Problem, reason);
+    }
     if let Some(blocked) = status.waiting.first_blocked() {
         let behind = waiting::behind(blocked);
         add(
@@ -153,6 +157,18 @@ mod tests {
         let assessed = assess(&Status { waiting, ..Status::default() }, None, now());
         let reason = "The mapping is disabled: nothing is read";
         assert_eq!((assessed.level, assessed.reasons), (Level::Warning, vec![reason.to_owned()]));
+    }
+
+    /// The page used to be calm.
+    #[test]
+    fn regression_a_stream_that_cannot_be_read_is_a_problem() {
+        let gone = Waiting { more_unread: true, stream_gone: true, ..Waiting::default() };
+        let failing = Waiting { more_unread: true, read_error: Some("refused".to_owned()), ..Waiting::default() };
+        let fold = Some(MappingStatus { waiting: failing, ..MappingStatus::default() });
+        let found = assess(&Status { waiting: gone, fold, ..Status::default() }, None, now());
+        assert_eq!((found.level, found.reasons.len()), (Level::Problem, 2), "{found:?}");
+        assert!(found.reasons[0].contains("restart `usagectl local`"), "{found:?}");
+        assert_eq!(found.reasons[1], "The stream of the ledger can't be read: refused");
     }
 
     #[test]

@@ -37,21 +37,26 @@ const PACE: Pace = Pace::Items { page: 2_000, pause: Duration::from_millis(400) 
 /// How long to pause after the end of the table, at least. After a large table, the pause is as long as reading it.
 const PAUSE_AT_END: Duration = Duration::from_secs(2);
 
-/// The page of a run with these options and this failure destination.
+/// The page of a run with these options and these buckets of failed batches and quarantined records.
 ///
 /// # Errors
 /// If the system has no random numbers.
-pub(super) fn open(options: &Options, on_failure: &str) -> anyhow::Result<Arc<Page>> {
-    let bucket = on_failure.strip_prefix("s3://").map(|bucket| ["--failure-bucket", bucket]);
-    let redrive: Vec<&str> = ["redrive", "--local"].into_iter().chain(bucket.into_iter().flatten()).collect();
-    let commands: [(&'static str, &[&str]); 3] = [
-        ("reconcile", &["reconcile", "--wait", "30s"]),
-        ("redrive", &redrive),
-        ("compact", &["compact", "--local", "--now"]),
-    ];
+pub(super) fn open(options: &Options, failure_buckets: &[String]) -> anyhow::Result<Arc<Page>> {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let mut places: Vec<String> = failure_buckets.iter().map(|bucket| format!("s3://{bucket}")).collect();
+    if places.is_empty() {
+        places.push("none".to_owned());
+    }
+    let failures = places.into_iter().flat_map(|place| ["--failures".to_owned(), place]);
+    let reconcile = words("reconcile --wait 30s").into_iter().chain(failures).collect();
+    // One after the other.
+    let redrive = |bucket: &String| [words("redrive --local --failure-bucket"), vec![bucket.clone()]].concat();
+    let mut commands: Vec<(&'static str, Vec<String>)> = vec![("reconcile", reconcile)];
+    commands.extend(failure_buckets.iter().map(|bucket| ("redrive", redrive(bucket))));
+    commands.push(("compact", words("compact --local --now")));
     let globals = global_arguments(options);
-    let with_globals = |own: &[&str]| globals.iter().cloned().chain(own.iter().map(OsString::from)).collect();
-    Page::new(Tasks::new(commands.map(|(name, own)| (name, with_globals(own)))))
+    let with_globals = |own: Vec<String>| globals.iter().cloned().chain(own.into_iter().map(OsString::from)).collect();
+    Page::new(Tasks::new(commands.into_iter().map(|(name, own)| (name, with_globals(own)))))
 }
 
 /// Keeps the page up to date until `control` stops the run.
@@ -119,16 +124,15 @@ impl RunSource<'_> {
             storage.avro = Some(files(&place.bucket, &folder("avro/")).await?);
             storage.parquet = Some(files(&place.bucket, &folder("parquet/")).await?);
         }
-        if let Some(bucket) = self.run.failure_bucket() {
+        for bucket in self.run.failure_buckets() {
             let batches = files(&bucket, BATCHES).await?;
             let quarantined = files(&bucket, QUARANTINE).await?;
             let notices = files(&bucket, NOTICES).await?;
-            storage.failures = Some(Failures {
-                batches: batches.files,
-                quarantined: quarantined.files,
-                notices: notices.files,
-                more: batches.more || quarantined.more || notices.more,
-            });
+            let failures: &mut Failures = storage.failures.get_or_insert_default();
+            failures.batches += batches.files;
+            failures.quarantined += quarantined.files;
+            failures.notices += notices.files;
+            failures.more |= batches.more || quarantined.more || notices.more;
         }
         Ok(storage)
     }

@@ -92,10 +92,9 @@ fn status() -> Status {
         waiting: Waiting {
             records: 3_205,
             more_unread: true,
-            disabled: false,
             oldest_age_ms: 303_000,
             blocked: vec![blocked(), blocked()],
-            last_rejected: None,
+            ..Waiting::default()
         },
         quarantined: Some(QuarantinedRecords { records: 1_027, last }),
         function: function.map(|(name, value)| (name.to_owned(), value)).into(),
@@ -148,6 +147,18 @@ fn records_that_are_discarded_without_a_destination_are_shown_as_lost() {
     let rows = rows(&Status { mapping, fold, ..Status::default() }, now());
     let problems: Vec<String> = rows.iter().filter(|row| row.is_problem).flat_map(|row| row.lines(80)).collect();
     assert_eq!(problems, ["discarded   2 records LOST, no destination", "folded      0 pages, 1 page DISCARDED"]);
+}
+
+#[test]
+fn a_stream_that_no_longer_exists_is_a_problem() {
+    let waiting = Waiting { stream_gone: true, ..Waiting::default() };
+    let rows = rows(&Status { waiting, ..Status::default() }, now());
+    let problems: Vec<String> = rows.iter().filter(|row| row.is_problem).flat_map(|row| row.lines(80)).collect();
+    let expected = [
+        "NOT READ    The stream of the source no longer exists, because it was disabled",
+        "            or deleted: restart `usagectl local` to read the new one",
+    ];
+    assert_eq!(problems, expected);
 }
 
 #[test]
