@@ -132,3 +132,29 @@ async fn a_notice_that_is_too_old_is_settled_once_the_failure_bucket_names_its_p
     let refused = handler(&Services::answering(403)).handle(TOO_OLD, &invocation).await;
     assert!(refused.is_err(), "Lambda delivers it again");
 }
+
+#[tokio::test]
+async fn events_of_the_ledger_that_are_no_inserts_are_ignored() {
+    let now = Timestamp::parse("2026-11-28T00:00:00Z").unwrap();
+    let invocation = Invocation { request_id: "test".to_owned(), now, deadline: None };
+    let page = ("p#orders#2026-11-27T08:57#3", "00ff00ff00ff00ff");
+    // That of a page which has expired. As an INSERT, it would be too old.
+    let old_page = ("p#orders#2026-10-01T08:57#3", "00ff00ff00ff00ff");
+    let alert = ("a#orders#2026-11", "hash#000001");
+    for (name, (key, sort_key)) in
+        [("REMOVE", page), ("REMOVE", old_page), ("REMOVE", alert), ("MODIFY", page), ("MODIFY", alert)]
+    {
+        let event = format!(
+            r#"{{"Records":[{{"eventName":"{name}","eventSourceARN":"arn:aws:dynamodb:eu-west-1:1:table/ledger/stream/1",
+                "dynamodb":{{"SequenceNumber":"7","Keys":{{"pk":{{"S":"{key}"}},"sk":{{"S":"{sort_key}"}}}}}}}}]}}"#
+        );
+        let services = Services::answering(200);
+        let Outcome::Folded(outcome) = handler(&services).handle(event.as_bytes(), &invocation).await.unwrap() else {
+            panic!("the event is of the ledger");
+        };
+        let counted = (outcome.records, outcome.ignored, outcome.notices, outcome.too_old, outcome.alerts_failed);
+        assert_eq!(counted, (1, 1, 0, 0, 0), "{name} of {key}");
+        assert!(outcome.response().batch_item_failures.is_empty(), "{name} of {key}: {outcome:?}");
+        assert_eq!(services.requests.lock().unwrap().len(), 0, "{name} of {key}");
+    }
+}

@@ -231,7 +231,7 @@ async fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
             publish(metric, ("FunctionName", function), value);
         }
     }
-    for metric in [("Invocations", 4.0), ("Duration", 6_000.0)] {
+    for metric in [("Invocations", 4.0), ("Duration", 6_000.0), ("IteratorAge", 200_000.0)] {
         publish(metric.0, ("FunctionName", stack.text("outputs", "FoldFunctionName")), metric.1);
     }
     let own = stack.text("outputs", "MetricsNamespaceName");
@@ -283,6 +283,11 @@ async fn a_stack_is_read_by_its_outputs_parameters_and_metrics() {
     assert_eq!(now["FoldWindowSeconds"], json!(45.0));
     assert_eq!((&now["ReservedConcurrency"], &now["TimeoutSeconds"]), (&json!(10.0), &json!(60.0)));
     assert_eq!((&plan["seen"]["throttles"], &plan["seen"]["iterator_age_seconds"]), (&json!(10.0), &json!(90.0)));
+    assert_eq!(
+        plan["seen"]["fold"],
+        json!({ "iterator_age_seconds": 200.0, "errors": 0.0, "unsettled": 0.0, "blocked": null })
+    );
+    assert!(plan["notes"].to_string().contains("the fold lags: its iterator age was up to 200 s"), "{plan:#}");
     assert_eq!(plan["load"]["record_bytes"], json!(2_000.0));
     let proposals = plan["proposals"].as_array().unwrap();
     let reserved = proposals.iter().find(|proposal| proposal["parameter"] == "ReservedConcurrency").unwrap();

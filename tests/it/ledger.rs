@@ -5,8 +5,9 @@ use std::process::Stdio;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use laptop::emulators::{Services, sdk_config};
+use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, two_orders};
+use crate::fixture::{Fixture, event, order, two_orders};
 
 /// Deletes the page that the ledger of the data folder has.
 async fn delete_the_page(fixture: &Fixture) {
@@ -55,4 +56,32 @@ async fn forgetting_a_page_that_is_gone_names_it_and_needs_consent() {
     let forgotten = fixture.run(&[&forget[..], &["--yes"]].concat());
     assert_eq!(forgotten.code, Some(0), "{forgotten:?}");
     assert!(forgotten.stderr.contains("missing: the page 0/"), "{forgotten:?}");
+}
+
+/// An order of another customer.
+fn order_of(customer: &str, number: u32) -> Value {
+    let mut record = order(number, json!({ "N": "5" }));
+    for image in ["Keys", "NewImage"] {
+        record["dynamodb"][image]["pk"] = json!({ "S": format!("CUSTOMER#{customer}") });
+    }
+    record
+}
+
+#[test]
+fn a_minute_is_shown_with_its_pages_and_its_state() {
+    let fixture = Fixture::new();
+    fixture.write("first.json", &two_orders());
+    // The second page repeats an order of the first one.
+    fixture.write("second.json", &event(&[order(2, json!({ "N": "0.1" })), order_of("8", 3)]));
+    for batch in ["first.json", "second.json"] {
+        assert_eq!(fixture.run(&["invoke", batch]).code, Some(0));
+    }
+    let mut transcript = String::new();
+    for more in [&[][..], &["--entity", "8"], &["--json"], &["--entity", "9", "--json"]] {
+        let arguments = [&["ledger", "show", "2026-09-17T13:27", "--local"][..], more].concat();
+        let run = fixture.run(&arguments);
+        assert_eq!((run.code, &*run.stderr), (Some(0), ""), "{arguments:?}");
+        transcript.push_str(&format!("$ {}\n{}\n", arguments.join(" "), run.stdout));
+    }
+    insta::assert_snapshot!("ledger_show", transcript);
 }

@@ -21,6 +21,7 @@ mod cost;
 mod event_time;
 mod exhaustive;
 mod fold;
+mod freshness;
 mod gate;
 mod horizon;
 mod indicators;

@@ -17,6 +17,11 @@ const HOUR: i64 = 3_600;
 const START: i64 = 1_795_852_800;
 
 pub fn handler(place: &Place) -> Handler {
+    handler_with(place, &[])
+}
+
+/// The same with more settings.
+pub fn handler_with(place: &Place, more: &[(&str, &str)]) -> Handler {
     let variables = [
         ("PIPELINE", "orders"),
         ("USAGE_TABLE", "usage"),
@@ -24,7 +29,8 @@ pub fn handler(place: &Place) -> Handler {
         ("ARCHIVE_BUCKET", "archive"),
         ("METRICS_SINK", "none"),
     ];
-    let value = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let all = || variables.iter().chain(more);
+    let value = |name: &str| all().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     Handler::new(Config::read(value).unwrap(), in_process::clients(place.http.client()))
 }
 

@@ -1,47 +1,46 @@
 //! One deployment in virtual time: both real mappings, the real handler in its sandboxes, in-process services, and the
 //! template's alarms over their metrics. Hours take a second.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
-};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::Database;
 use event_source_mapping::sources::MemoryStream;
 use event_source_mapping::{
-    Checkpoints, Clock, Destination, Mapping, Meter, SequenceNumber, Settings, SourceRecord, StreamKind, Timestamp,
+    Checkpoints, Clock, Destination, Function, Mapping, Meter, SequenceNumber, Settings, SourceRecord, StreamKind,
+    Timestamp,
 };
 use laptop::emulators::in_process::{self, Objects};
 use laptop::emulators::{
     Alarms, FaultPlan, FaultyHttp, MappingMetrics, MeasuredFunction, Metrics, Stack, Transition, measured_http,
 };
 use laptop::proof::{FaultInjector, Sandbox, Sandboxes, Supervisor};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::subscriber::DefaultGuard;
 use usage_aggregator::config::Config;
 use usage_aggregator::handler::{Handler, Invocation};
 
 use super::compaction::{self, Compaction, OverdueCount};
+use super::ledger::{Ledger, Orders, Pages, observed};
 use super::queue::Queue;
 use crate::fixture::order;
-use crate::simulation::ledger_stream::page_of;
 use crate::template;
-use crate::world::{PageKey, ledger_stream, notice};
+use crate::world::ledger_stream;
 
 const NAMESPACE: &str = "UsageAggregator/drill";
 const ARN: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000";
-const SHARD: &str = "shardId-0";
-const LEDGER: &str = "ledger";
+pub const SHARD: &str = "shardId-0";
+pub const LEDGER: &str = "ledger";
 const FAILURES: &str = "failures";
 /// When the orders of `fixture` were placed.
 const START: &str = "2026-09-17T13:30:00Z";
-/// The function's timeout and the fold's window, as in the template.
+/// The functions' timeouts and the fold's window, as in the template.
 const TIMEOUT: Duration = Duration::from_secs(60);
+const FOLD_TIMEOUT: Duration = Duration::from_secs(300);
 const FOLD_WINDOW: Duration = Duration::from_secs(30);
 
 /// What is deployed, as far as drills differ in it.
@@ -55,10 +54,13 @@ pub struct Deployed {
     pub slow: bool,
     /// `Compaction=enabled`.
     pub compacts: bool,
+    /// Sends the events of the sweep schedules.
+    pub sweeps: bool,
 }
 
 /// Everything quarantined and stored in S3, as by default.
-pub const DEFAULT: Deployed = Deployed { rejected: "quarantine", store: "S3", slow: false, compacts: false };
+pub const DEFAULT: Deployed =
+    Deployed { rejected: "quarantine", store: "S3", slow: false, compacts: false, sweeps: false };
 
 /// A deployment that runs until this is dropped with its runtime.
 pub struct Drill {
@@ -68,6 +70,9 @@ pub struct Drill {
     pub objects: Objects,
     pub queue: Queue,
     database: Database,
+    ledger: Ledger,
+    /// Whether the ledger's stream loses what is put.
+    pub notices_are_lost: Arc<AtomicBool>,
     /// Every how many records one is rejected; 0 for none.
     poison: Arc<AtomicU64>,
     alarms: Arc<Mutex<Alarms>>,
@@ -81,15 +86,16 @@ pub struct Drill {
 struct Side {
     name: &'static str,
     uuid: &'static str,
+    timeout: Duration,
     faults: FaultInjector,
     meter: Arc<Meter>,
     metrics: MappingMetrics,
 }
 
 impl Side {
-    fn new(name: &'static str, uuid: &'static str) -> Side {
+    fn new(name: &'static str, uuid: &'static str, timeout: Duration) -> Side {
         let faults = FaultInjector::new("none".parse().unwrap(), 7);
-        Side { name, uuid, faults, meter: Arc::default(), metrics: MappingMetrics::default() }
+        Side { name, uuid, timeout, faults, meter: Arc::default(), metrics: MappingMetrics::default() }
     }
 }
 
@@ -116,7 +122,7 @@ impl Site {
             Ok(Sandbox { handler: Handler::new(config, in_process::clients(measured)), http, deadline_margin })
         };
         let arn = format!("arn:aws:lambda:us-east-1:123456789012:function:{}", side.name);
-        let sandboxes = Sandboxes::new(arn, self.clock.clone(), TIMEOUT, side.faults.clone(), make);
+        let sandboxes = Sandboxes::new(arn, self.clock.clone(), side.timeout, side.faults.clone(), make);
         let sandboxes = sandboxes.with_log_metrics(self.metrics.clone(), NAMESPACE.to_owned());
         Arc::new(MeasuredFunction::new(Arc::new(sandboxes), side.name, self.metrics.clone(), &side.meter))
     }
@@ -141,7 +147,7 @@ impl Site {
         let (clock, seed) = (self.clock.clone(), 7);
         let checkpoints = Checkpoints::in_memory(event_source_mapping::Source::arn(&*source), side.uuid);
         let make = move |checkpoints| {
-            let function = Arc::clone(&function) as Arc<dyn event_source_mapping::Function>;
+            let function = Arc::clone(&function) as Arc<dyn Function>;
             let source = Arc::clone(&source) as Arc<dyn event_source_mapping::Source>;
             let mut mapping = Mapping::new(settings.clone(), source, function, clock.clone(), checkpoints, seed);
             mapping.meter = Arc::clone(&meter);
@@ -175,19 +181,23 @@ impl Drill {
         let [source, ledger] =
             [ARN, &ledger_stream(LEDGER)].map(|arn| Arc::new(MemoryStream::new(StreamKind::DynamoDb, arn)));
         [&source, &ledger].iter().for_each(|stream| stream.open(SHARD, &[]));
-        let http = observed(services, Pages::new(Arc::clone(&ledger), clock.clone()));
+        let pages = Pages::new(Arc::clone(&ledger), clock.clone());
+        let http = observed(services, pages.clone());
         let site = Site { deployed, clock: clock.clone(), metrics: metrics.clone(), http, stop: stopped };
-        let sides = [Side::new("append", "mapping"), Side::new("fold", "ledger-mapping")];
+        let sides = [Side::new("append", "mapping", TIMEOUT), Side::new("fold", "ledger-mapping", FOLD_TIMEOUT)];
         let [append, fold] = &sides;
         let destination = match deployed.store {
             "SQS" => Destination::Queue { client: queue.client(clock.clone()), url: "http://queue/q".to_owned() },
             _ => Destination::S3 { client: in_process::clients(site.http.clone()).s3, bucket: FAILURES.to_owned() },
         };
-        site.run(append, &source, settings_of_append(deployed, site.polling()), Some(destination));
-        site.run(fold, &ledger, settings_of_fold(site.polling()), None);
+        site.run(append, &source, settings_of_append(deployed, site.polling()), Some(destination.clone()));
+        site.run(fold, &ledger, settings_of_fold(site.polling()), Some(destination));
         if deployed.slow {
             // Only where it matters: each proof reads every minute of an hour.
             tokio::spawn(prove(site.handler(), clock.clone()));
+        }
+        if deployed.sweeps {
+            tokio::spawn(sweep(site.function(fold), clock.clone(), deployed.slow));
         }
         let faults = compaction::Faults::default();
         if deployed.compacts {
@@ -208,6 +218,8 @@ impl Drill {
             objects,
             queue,
             database,
+            ledger: Ledger::new(site.http, site.clock),
+            notices_are_lost: pages.are_lost,
             poison,
             alarms,
             log,
@@ -241,14 +253,33 @@ impl Drill {
 
     /// Changes the snapshot of the first hour, as someone with access to the usage table may.
     pub fn change_a_snapshot(&self) {
+        self.edit_a_snapshot("hour", |item| item["amount"] = json!({ "N": "1000000" }));
+    }
+
+    /// Gives the snapshot of the month the highest version there is, as if it came from a ledger that is lost.
+    pub fn raise_a_version(&self) {
+        self.edit_a_snapshot("month", |item| item["usage_version"] = json!({ "B": "//////////8=" }));
+    }
+
+    /// Takes that version away, so that the next fold writes the snapshot.
+    pub fn take_the_version_away(&self) {
+        self.edit_a_snapshot("month", |item| _ = item.as_object_mut().unwrap().remove("usage_version"));
+    }
+
+    fn edit_a_snapshot(&self, window: &str, edit: impl FnOnce(&mut Value)) {
         let mut scan = json!({ "TableName": "usage" });
-        scan["FilterExpression"] = json!("begins_with(sk, :hour)");
-        scan["ExpressionAttributeValues"] = json!({ ":hour": { "S": "USAGE#orders#hour#" } });
+        scan["FilterExpression"] = json!("begins_with(sk, :window)");
+        scan["ExpressionAttributeValues"] = json!({ ":window": { "S": format!("USAGE#orders#{window}#") } });
         let found = self.database.scan(serde_json::from_value(scan).unwrap()).unwrap().items.unwrap();
         let mut item = serde_json::to_value(found.into_iter().next().unwrap()).unwrap();
-        item["amount"] = json!({ "N": "1000000" });
+        edit(&mut item);
         let put = json!({ "TableName": "usage", "Item": item });
         self.database.put_item(serde_json::from_value(put).unwrap()).unwrap();
+    }
+
+    /// Puts a page of orders that the load doesn't have.
+    pub fn put(&self, orders: &Orders<'_>) {
+        self.ledger.put(orders);
     }
 
     pub fn now(&self) -> Timestamp {
@@ -325,6 +356,20 @@ async fn prove(handler: Handler, clock: Clock) {
     }
 }
 
+/// Sends the events of both sweep schedules until the drill ends: every minute, or as often as there are records.
+async fn sweep(fold: Arc<MeasuredFunction>, clock: Clock, slow: bool) {
+    let mut schedule = tokio::time::interval(Duration::from_secs(if slow { 1_800 } else { 60 }));
+    loop {
+        schedule.tick().await;
+        for minutes_ago in [90, 1_500] {
+            let sweep = json!({ "at": clock.now().to_string(), "minutes_ago": minutes_ago, "fold_window_seconds": 30 });
+            let (fold, event) = (Arc::clone(&fold), json!({ "sweep": sweep }).to_string());
+            // One that waits for a fold doesn't hold up the next.
+            tokio::spawn(async move { fold.invoke(event.as_bytes(), "sweep").await });
+        }
+    }
+}
+
 /// Writes six records in the middle of every minute until the drill ends, or one every half hour.
 async fn write(source: Arc<MemoryStream>, clock: Clock, poison: Arc<AtomicU64>, slow: bool) {
     let (interval, records) = if slow { (1_800, 1) } else { (60, 6) };
@@ -340,7 +385,7 @@ async fn write(source: Arc<MemoryStream>, clock: Clock, poison: Arc<AtomicU64>, 
     }
 }
 
-fn record(number: u32, total: serde_json::Value, now: Timestamp) -> SourceRecord {
+fn record(number: u32, total: Value, now: Timestamp) -> SourceRecord {
     let mut record = order(number, total);
     record["dynamodb"]["ApproximateCreationDateTime"] = json!(now.seconds());
     // The drills have no source table, and an order that isn't open asks for no indicator.
@@ -423,58 +468,4 @@ fn database() -> Database {
         database.create_table(serde_json::from_value(request).unwrap()).unwrap();
     }
     database
-}
-
-/// The pages of the ledger, each of which is a record of its stream when it is put for the first time.
-#[derive(Clone)]
-struct Pages {
-    stream: Arc<MemoryStream>,
-    clock: Clock,
-    put: Arc<Mutex<HashSet<PageKey>>>,
-}
-
-impl Pages {
-    fn new(stream: Arc<MemoryStream>, clock: Clock) -> Pages {
-        Pages { stream, clock, put: Arc::default() }
-    }
-
-    fn put(&self, page: PageKey) {
-        let mut put = self.put.lock().unwrap();
-        if put.insert(page.clone()) {
-            let (sequence, now) = ((500_000_000_000_000_000_000 + put.len() as u128).to_string(), self.clock.now());
-            let json = notice(LEDGER, &page, &sequence, now.seconds()).to_string();
-            let sequence = SequenceNumber::parse(sequence).unwrap();
-            self.stream.push(SHARD, SourceRecord { sequence, item: 1, created_at: now, json });
-        }
-    }
-}
-
-fn observed(http: SharedHttpClient, pages: Pages) -> SharedHttpClient {
-    http_client_fn(move |settings, components| {
-        SharedHttpConnector::new(Observer { inner: http.http_connector(settings, components), pages: pages.clone() })
-    })
-}
-
-struct Observer {
-    inner: SharedHttpConnector,
-    pages: Pages,
-}
-
-impl HttpConnector for Observer {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (page, pages, call) = (page_of(&request), self.pages.clone(), self.inner.call(request));
-        HttpConnectorFuture::new(async move {
-            let response = call.await?;
-            if let Some(page) = page.filter(|_| response.status().is_success()) {
-                pages.put(page);
-            }
-            Ok(response)
-        })
-    }
-}
-
-impl std::fmt::Debug for Observer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Observer").finish_non_exhaustive()
-    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use usage_aggregator::config::Freshness;
 
+use super::fold::FoldFigures;
 use super::model::{Failures, Load, Observed};
 use super::settings::{DEFAULTS, Settings};
 use crate::deployment::cost::measured::{Measured, TARGET_METRICS};
@@ -123,6 +124,7 @@ struct Metrics {
     discarded: Figure,
     concurrency: Figure,
     table_throttles: Vec<Figure>,
+    fold: Option<FoldFigures>,
     /// Targets of indicators that were recomputed.
     targets: [Figure; 2],
     /// Bytes and records read from the source.
@@ -150,6 +152,7 @@ impl Metrics {
             discarded: names.mapping_figure("OnFailureDestinationDeliveredEventCount"),
             concurrency: of("ConcurrentExecutions", Statistic::Maximum),
             table_throttles: names.table_figures("WriteThrottleEvents"),
+            fold: FoldFigures::new(names),
             targets: TARGET_METRICS.map(own),
             source: names.source_figures(),
         }
@@ -173,6 +176,7 @@ impl Metrics {
         one.into_iter()
             .chain(&self.failed)
             .chain(&self.table_throttles)
+            .chain(self.fold.iter().flat_map(FoldFigures::all))
             .chain(&self.targets)
             .chain(self.source.iter().flatten())
             .cloned()
@@ -231,6 +235,7 @@ fn load_of(read: &Read<'_>, load: &Load, now: i64) -> Option<Load> {
         table_throttles: metrics.table_throttles.iter().filter_map(|figure| figures.sum(figure)).sum(),
         concurrency: figures.highest(&metrics.concurrency).unwrap_or_default(),
         failures: failures(figures, metrics, now),
+        fold: metrics.fold.as_ref().map(|fold| fold.health(figures, now)).unwrap_or_default(),
     };
     let size = metrics.source.as_ref().and_then(|[bytes, count]| Some(sum(bytes)? / sum(count)?));
     Some(Load {

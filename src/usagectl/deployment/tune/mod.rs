@@ -1,7 +1,8 @@
 //! `usagectl tune`: proposes parameters of the template for a load, and predicts their effect. `gather` reads a deployment,
-//! `model` predicts how a load behaves under some settings, `row` and `rules` recommend settings, `plan` decides what to
-//! change, `report` formats it.
+//! `model` predicts how a load behaves under some settings, `row` and `rules` recommend settings, `fold` judges the fold
+//! function, `plan` decides what to change, `report` formats it.
 
+mod fold;
 mod fold_window;
 pub(super) mod gather;
 pub mod model;

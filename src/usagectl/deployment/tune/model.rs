@@ -1,6 +1,7 @@
 //! Predicts how a load behaves under some settings: batches, their duration and cost, and the throughput. Pure. The constants
 //! are from docs/performance.md; measurements of the deployment replace them.
 
+use super::fold::FoldHealth;
 use super::settings::Settings;
 use crate::deployment::arrivals::{Arrivals, Batching};
 use crate::deployment::cost::indicators::IndicatorLoad;
@@ -81,6 +82,8 @@ pub struct Observed {
     pub concurrency: f64,
     /// What failed.
     pub failures: Failures,
+    /// Whether the fold keeps up.
+    pub fold: FoldHealth,
 }
 
 /// What failed in the measured time.

@@ -114,7 +114,7 @@ fn notes(load: &Load, now: &Settings, settings: &Settings, after: &Outcome) -> V
         notes.push(format!("the latency goal can't be met: a record still takes up to {}", seconds(after.latency)));
     }
     notes.extend(indicator_notes(load, after));
-    notes.extend(fold_notes(load, settings, after));
+    notes.extend(fold_notes(load, now, settings, after));
     if let Some(observed) = load.observed {
         notes.extend(failure_note(&observed.failures));
     }
@@ -150,9 +150,11 @@ fn indicator_notes(load: &Load, after: &Outcome) -> Vec<String> {
 }
 
 /// Problems of the fold.
-fn fold_notes(load: &Load, settings: &Settings, after: &Outcome) -> Vec<String> {
+fn fold_notes(load: &Load, now: &Settings, settings: &Settings, after: &Outcome) -> Vec<String> {
     let Some(window) = settings.fold_window_seconds else { return Vec::new() };
-    let mut notes = Vec::new();
+    let measured = load.observed.zip(now.fold_window_seconds);
+    let mut notes: Vec<String> =
+        measured.and_then(|(observed, window)| observed.fold.note(window)).into_iter().collect();
     if load.freshness.is_some_and(|goal| after.freshness > goal) {
         notes.push(format!(
             "the freshness goal can't be met: a snapshot still lags by up to {}",

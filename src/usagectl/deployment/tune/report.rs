@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::fold::FoldHealth;
 use super::model::{Failures, Load, Outcome};
 use super::plan::{Plan, Proposal};
 use super::settings::{Parameter, Settings};
@@ -59,7 +60,7 @@ impl Report<'_> {
         if let Some(observed) = &self.load.observed {
             let p99 = observed.p99_seconds.map(|p99| format!(" (p99 {})", seconds(p99))).unwrap_or_default();
             text.push_str(&format!(
-                "\nmeasured: {} and {} per batch in {}{p99}\niterator age up to {}, up to {}, {} throttled\n{}",
+                "\nmeasured: {} and {} per batch in {}{p99}\niterator age up to {}, up to {}, {} throttled\n{}{}",
                 counted(observed.batch, ["record", "records"]),
                 counted(observed.groups, ["counter", "counters"]),
                 seconds(observed.seconds),
@@ -67,6 +68,7 @@ impl Report<'_> {
                 counted(observed.concurrency, ["concurrent invocation", "concurrent invocations"]),
                 number(observed.throttles),
                 failures_text(&observed.failures),
+                self.now.fold_window_seconds.map(|_| fold_text(&observed.fold)).unwrap_or_default(),
             ));
         }
         text
@@ -182,6 +184,10 @@ impl Report<'_> {
                 "failed_deliveries_last_15_minutes": observed.failures.deliveries_now,
                 "rejected": observed.failures.rejected, "discarded": observed.failures.discarded,
                 "blocked": observed.failures.blocked,
+                "fold": {
+                    "iterator_age_seconds": observed.fold.age_seconds, "errors": observed.fold.errors,
+                    "unsettled": observed.fold.unsettled, "blocked": observed.fold.blocked,
+                },
             })
         });
         let Load { rate, entities, windows, record_bytes, shards, goal, freshness, .. } = self.load;
@@ -214,6 +220,16 @@ fn failures_text(failures: &Failures) -> String {
         number(*errors),
         number(*deliveries),
         number(*discarded)
+    )
+}
+
+/// `fold: iterator age up to 33 s, 0 invocations failed, 0 notices not settled at once`
+fn fold_text(fold: &FoldHealth) -> String {
+    format!(
+        "\nfold: iterator age up to {}, {} invocations failed, {} notices not settled at once",
+        seconds(fold.age_seconds),
+        number(fold.errors),
+        number(fold.unsettled)
     )
 }
 

@@ -1,5 +1,6 @@
 //! The rules with typical loads.
 
+use super::fold::FoldHealth;
 use super::model::{Failures, Load, Observed, PARTITION_UNITS};
 use super::plan::{Plan, plan};
 use super::row::{BUSY, QUIET, REAL_TIME, STEADY};
@@ -233,6 +234,31 @@ fn the_notes_name_what_no_fold_window_can_change() {
     assert!(said.contains("the freshness goal can't be met") && said.contains("longer than its window"), "{said}");
     let archive = Settings { fold_window_seconds: None, ..DEFAULTS };
     assert_eq!(planned(&load(50.0), &archive).settings.fold_window_seconds, None, "a pipeline that only archives");
+}
+
+#[test]
+fn a_fold_that_lags_or_fails_is_reported_whatever_the_append_function_does() {
+    let notes = |fold, now: &Settings| {
+        let observed = Observed { batch: 500.0, groups: 90.0, seconds: 0.2, fold, ..Observed::default() };
+        let load = Load { observed: Some(observed), goal: Some(2.0), ..load(500.0) };
+        planned(&load, now).notes.into_iter().filter(|note| note.contains("fold")).collect::<Vec<_>>().join("\n")
+    };
+    let health = FoldHealth::default();
+    let blocked = Some(BlockedShard { age_seconds: 900.0, growing_seconds: 600.0 });
+    for (fold, note) in [
+        // Two windows of 30 s and a minute.
+        (FoldHealth { age_seconds: 120.0, ..health }, ""),
+        (FoldHealth { age_seconds: 121.0, ..health }, "the fold lags: its iterator age was up to 121 s"),
+        (FoldHealth { errors: 2.0, ..health }, "2 folds failed as a whole, and the fold's iterator age was up to 0 ms"),
+        (FoldHealth { errors: 2.0, unsettled: 9.0, ..health }, "2 folds failed as a whole, 9 notices weren't settled"),
+        (FoldHealth { errors: 2.0, blocked, ..health }, "the fold is blocked now: folds fail"),
+    ] {
+        let said = notes(fold, &DEFAULTS);
+        assert!(said.starts_with(note) && said.is_empty() == note.is_empty(), "{fold:?}: {said}");
+    }
+    let late = FoldHealth { age_seconds: 600.0, ..health };
+    assert_eq!(notes(late, &Settings { fold_window_seconds: Some(290.0), ..DEFAULTS }), "");
+    assert_eq!(notes(late, &Settings { fold_window_seconds: None, ..DEFAULTS }), "", "a pipeline that only archives");
 }
 
 #[test]
