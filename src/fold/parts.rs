@@ -18,7 +18,7 @@
 use std::collections::BTreeMap;
 
 use super::engine::{Fold, Mode};
-use super::state::{Leaves, State, halves};
+use super::state::{Leaves, Listed, State, halves, leaves_left};
 use crate::error::Error;
 use crate::ledger::StateItem;
 
@@ -31,6 +31,9 @@ pub(super) struct Parts {
     pub anew: BTreeMap<String, u64>,
     /// The versions of all items, also of those that nobody reads.
     pub versions: BTreeMap<String, u64>,
+    /// What a state of an earlier epoch stood for. It doesn't bind, but what is too old to be counted again and has expired since
+    /// can't be summed up again.
+    pub before: Vec<Listed>,
 }
 
 impl Parts {
@@ -94,6 +97,11 @@ impl Fold<'_> {
                     }
                 }
             }
+        }
+        let is_earlier = parts.versions.get("").is_some_and(|version| *version < self.epoch << 48);
+        if is_earlier && self.mode != Mode::Forget {
+            let (leaves, _) = leaves_left(items, Mode::Rebuild)?;
+            parts.before.extend(leaves.into_values().map(|state| state.listed));
         }
         Ok(Some(parts))
     }

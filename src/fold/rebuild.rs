@@ -34,7 +34,7 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Swept, Error> {
-        let fold = self.fold_with(snapshot, mode, deadline);
+        let fold = self.fold_with(snapshot, mode, now, deadline);
         let pages: BTreeSet<PageRef> = self.page_names(minute, deadline).await?.into_iter().collect();
         let window = WindowKey::minute(minute, self.ledger.zone);
         let before = self.states_to_replace(window, deadline).await?;
@@ -58,7 +58,7 @@ impl Folder {
             done.insert(parent, fold.fold_parent(parent, &known).await?);
         }
         let mut swept = Swept { pages: pages.len(), ..Swept::default() };
-        let fold = self.fold_with(snapshot, Mode::Usual, deadline);
+        let fold = self.fold_with(snapshot, Mode::Usual, now, deadline);
         let origins = pieces.into_iter().chain([window]);
         let above: BTreeSet<WindowKey> = origins.flat_map(|origin| windows_above(snapshot, origin)).collect();
         let mut outdated = Outdated::default();

@@ -58,7 +58,7 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Republished, Error> {
-        let leaves = self.fold_with(snapshot, Mode::Usual, deadline).stored(window).await?;
+        let leaves = self.fold_with(snapshot, Mode::Usual, now, deadline).stored(window).await?;
         let outdated = self.outdated(snapshot, window, leaves, |_| true, now, deadline).await?;
         self.update(snapshot, outdated, Duration::ZERO, deadline).await
     }
