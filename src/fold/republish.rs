@@ -77,8 +77,10 @@ impl Folder {
         let keys = leaves.values().flat_map(|state| state.totals.keys()).filter(|key| is_compared(key));
         let keys: Vec<_> = keys.cloned().collect();
         for state in leaves.values() {
-            for key in state.watches.keys().filter(|key| is_compared(key)) {
-                self.raise(snapshot, window, state, key, now, deadline).await?;
+            let watched: Vec<&GroupKey> = state.watches.keys().filter(|key| is_compared(key)).collect();
+            for chunk in watched.chunks(self.concurrency.max(1)) {
+                let raises = chunk.iter().map(|key| self.raise(snapshot, window, state, key, now, deadline));
+                futures::future::try_join_all(raises).await?;
             }
         }
         let windows = Windows::from([(window, Ok(leaves))]);

@@ -390,3 +390,19 @@ async fn regression_limits_are_read_once_at_the_same_time_and_not_before_a_state
     }
     assert!(results.iter().all(|result| *result == results[0]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_sweep_looks_for_the_alerts_of_several_groups_at_once() {
+    let mut place = Place::with_windows(&[Window::Hour]);
+    place.alert("measure = \"orders\"\nwindow = \"hour\"\nlimit = 1");
+    let names: Vec<String> = (0..64).map(|number| format!("customer-{number}")).collect();
+    let records: Vec<_> = names.iter().zip(0..).map(|(name, number)| (number, name.as_str(), 0, 1)).collect();
+    assert_eq!(place.fold(&place.append(&records, 1).await).await.alerts, 64);
+    place.http.set_plan(FaultPlan::always("Query", Fault::Delay(std::time::Duration::from_millis(10))));
+    let (started, now) = (tokio::time::Instant::now(), Timestamp::from_seconds(MINUTE + 600).unwrap());
+    let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+    // 08:59, with which the snapshots of the hour are compared. Eight requests at once.
+    place.folder.sweep(snapshot, minute_of(2), Depth::Differences, now, None).await.unwrap();
+    let elapsed = started.elapsed().as_millis();
+    assert!((80..200).contains(&elapsed), "{elapsed} ms");
+}
