@@ -55,8 +55,13 @@ impl Parts {
     }
 }
 
+/// How many versions are left out before that of a half that is written again because it was lost. Both halves are written about as
+/// often, but snapshots may have a later version of the lost one than any that is left.
+const SKIPPED: u64 = 1 << 16;
+
 impl Fold<'_> {
-    /// The parts among the items of a state. `None` if the halves of a split are missing, so that it must be read again.
+    /// The parts among the items of a state. `None` if the halves of a split are missing, so that it must be read again; one that
+    /// is forgotten is written anew.
     ///
     /// # Errors
     /// If an item is damaged, or if a newer release wrote it; not while states are rebuilt.
@@ -85,6 +90,10 @@ impl Fold<'_> {
             }
             match anew {
                 None if part.is_empty() => drop(parts.leaves.insert(part, State::default())),
+                None if self.mode == Mode::Forget => {
+                    let latest = parts.versions.values().copied().max().unwrap_or(0);
+                    parts.add_anew(part, self.next_version(latest) + SKIPPED);
+                }
                 None => return Ok(None),
                 Some(version) => {
                     let is_below = |other: &StateItem| other.part != part && other.part.starts_with(&part);
