@@ -31,6 +31,7 @@ mod sweep;
 mod tasks;
 mod totals;
 mod trace;
+mod uncounted;
 mod value;
 mod watch;
 mod write;

@@ -20,6 +20,7 @@ impl Fold<'_> {
     /// If something is missing again and again, if the deadline passes, or if someone must fix something first.
     pub(super) async fn fold_parent(&self, window: WindowKey, known: &Versions) -> Result<Leaves, Error> {
         let mut attempts = Attempts::new(self.deadline);
+        let mut is_complete = false;
         loop {
             let own = async { self.parts(&self.ledger.states(window, self.deadline).await?) };
             let children = async {
@@ -37,6 +38,12 @@ impl Fold<'_> {
                 let lacks = || format!("fold {window}: version {version} of the state {child}/{part} is missing");
                 attempts.lacks(lacks).await?;
                 continue;
+            }
+            if own.versions.is_empty() && !is_complete {
+                is_complete = true;
+                if self.fold_uncounted(window, &children).await? {
+                    continue;
+                }
             }
             let (listed, totals) = piece::sum(window, &children);
             let own = match self.unless_current(own, &listed) {
