@@ -93,6 +93,28 @@ async fn the_ledger_holds_a_window_while_it_may_have_a_page_or_a_state_of_it() {
     }
 }
 
+/// What was written before KEEP_DAYS was raised has expired earlier.
+#[tokio::test(start_paused = true)]
+async fn regression_what_expired_before_keep_days_was_raised_is_not_held() {
+    let (place, now) = restored_after_a_raise().await;
+    let window = |text: &str| WindowKey::parse(text, Zone::UTC).unwrap();
+    for (text, is_held, has_lost) in [
+        // Of October, only the state of the month is left; of November 5, that of the day.
+        ("2026-10-20T08", false, true),
+        ("2026-11-05T08", false, true),
+        ("2026-11-05T09", false, false),
+        ("2026-11-28T08", true, true),
+        ("2027-01-16T08", true, false),
+    ] {
+        assert_eq!(place.folder.holds(window(text), now, None).await.unwrap(), is_held, "{text}");
+        assert_eq!(place.folder.has_lost(window(text), None).await.unwrap(), has_lost, "{text}");
+    }
+    place.append(&[(7, "a", -23 * 1_440 + 60, 7_000_000)], 1).await;
+    for (text, is_held) in [("2026-11-05", true), ("2026-11-05T09", true), ("2026-11-05T10", false)] {
+        assert_eq!(place.folder.holds(window(text), now, None).await.unwrap(), is_held, "{text}");
+    }
+}
+
 /// Deletes what has expired in the ledger after so many seconds, but no page of the first minute: DynamoDB takes its time.
 fn expire(place: &Place, now: Timestamp) {
     for item in place.items("ledger") {
