@@ -123,11 +123,11 @@ impl Folder {
             for item in self.ledger.children(parent, deadline).await? {
                 items.entry(item.window).or_default().push(item);
             }
-            let (mut below, mut halves) = (BTreeMap::new(), BTreeSet::new());
+            let (mut below, mut lost_below) = (BTreeMap::new(), BTreeSet::new());
             for (child, items) in items {
-                let (leaves, missing) = leaves_left(&items, Mode::Rebuild)?;
-                halves.extend(missing.into_iter().map(|half| leaf(child, &half)));
-                below.insert(child, leaves);
+                let (left, lost) = leaves_left(&items, Mode::Rebuild)?;
+                lost_below.extend(lost.into_iter().map(|half| leaf(child, &half)));
+                below.insert(child, left);
             }
             let read = versions(&below);
             let listed = states.values().flat_map(|state| state.listed.leaves());
@@ -135,7 +135,7 @@ impl Folder {
             missing.extend(gone.map(|(leaf, version)| {
                 format!("version {version} of the state {}/{}, which {parent} lists", leaf.window, leaf.part)
             }));
-            missing.extend(halves.iter().map(|half| missing_half(half.window, &half.part)));
+            missing.extend(lost_below.iter().map(|half| missing_half(half.window, &half.part)));
         }
         // The half of a state is missing in its own window and below the next one.
         let mut known = BTreeSet::new();
