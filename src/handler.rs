@@ -283,6 +283,7 @@ pub fn folder(config: &Config, client: &aws_sdk_dynamodb::Client) -> Option<Fold
         usage: UsageTable { client: client.clone(), name: tables.usage.clone() },
         limits: Limits::default(),
         epoch: tables.epoch,
+        horizon_days: config.horizon_days,
         max_state_bytes: MAX_STATE_BYTES,
         concurrency: config.concurrency.max(1),
     })

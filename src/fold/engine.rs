@@ -7,21 +7,26 @@ use super::parts::Parts;
 use super::state::{Leaves, Listed, State};
 use crate::backoff::Backoff;
 use crate::error::Error;
-use crate::ledger::LedgerTable;
+use crate::ledger::{LedgerTable, Level, WindowKey, is_expiring};
 use crate::pipeline::Snapshot;
+use crate::time::{DAY_SECONDS, Timestamp};
+use crate::usage::Segment;
 
 /// A fold of some notices.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Fold<'l> {
     pub ledger: &'l LedgerTable,
     pub snapshot: &'l Snapshot,
     pub limits: &'l Limits,
     /// Rises after the ledger was restored, so that versions exceed those of snapshots.
     pub epoch: u64,
+    /// Days after which a record is too old to count.
+    pub horizon_days: i64,
     pub max_state_bytes: usize,
     /// The maximum number of calls at once.
     pub concurrency: usize,
     pub mode: Mode,
+    pub now: Timestamp,
     pub deadline: Option<Instant>,
 }
 
@@ -51,6 +56,15 @@ impl Fold<'_> {
         }
         let least = if listed.is_empty() && state.version == 0 { 0 } else { self.least_version() };
         (state.listed == *listed || listed.is_empty() && state.listed.is_empty()) && state.version >= least
+    }
+
+    /// Whether nothing more counts in a window: the minutes of its records are older than what a notice may have. What it was
+    /// summed up from may have expired, whatever KEEP_DAYS says now, because what was written before keeps its expiry.
+    pub(super) fn is_past(&self, window: WindowKey) -> bool {
+        // A record may count in an hour for so many days, but its page is in the minute of its creation.
+        let late_days = if window.level == Level::Minute { 0 } else { self.ledger.late_days };
+        let last = Segment::at(window.end() - 1 + late_days * DAY_SECONDS);
+        is_expiring(last, self.horizon_days, self.now)
     }
 
     /// The lowest version that a state may have in this epoch.

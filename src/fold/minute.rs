@@ -42,7 +42,9 @@ impl Fold<'_> {
                 continue;
             };
             let binding = read.leaves.values().filter(|_| self.mode != Mode::Forget);
-            let listed: BTreeSet<PageRef> = binding.flat_map(|state| state.listed.pages()).copied().collect();
+            let before = read.before.iter().filter(|_| self.is_past(window));
+            let listed = binding.map(|state| &state.listed).chain(before);
+            let listed: BTreeSet<PageRef> = listed.flat_map(Listed::pages).copied().collect();
             // What a part said that is written anew isn't known any more, but its pages are.
             let of_leaves =
                 read.leaves.values().flat_map(|state| state.listed.pages()).map(|page| page.bucket + 1).max();

@@ -31,6 +31,7 @@ mod sweep;
 mod tasks;
 mod totals;
 mod trace;
+mod uncounted;
 mod value;
 mod watch;
 mod write;
@@ -79,6 +80,8 @@ pub struct Folder {
     pub limits: Limits,
     /// Rises after the ledger was restored, so that versions exceed those of snapshots.
     pub epoch: u64,
+    /// Days after which a record is too old to count.
+    pub horizon_days: i64,
     /// A part of a state with more bytes is split.
     pub max_state_bytes: usize,
     /// The maximum number of calls at once.
@@ -129,7 +132,7 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Folded, Error> {
-        let fold = self.fold_with(snapshot, Mode::Usual, deadline);
+        let fold = self.fold_with(snapshot, Mode::Usual, now, deadline);
         let mut noticed: BTreeMap<Segment, BTreeSet<PageRef>> = BTreeMap::new();
         notices.iter().for_each(|notice| _ = noticed.entry(notice.minute).or_default().insert(notice.page));
         let minutes = self.fold_minutes(&fold, &noticed).await?;
@@ -143,10 +146,17 @@ impl Folder {
         Ok(Folded { settled, error, pages, conflicts, ..published.folded })
     }
 
-    fn fold_with<'f>(&'f self, snapshot: &'f Snapshot, mode: Mode, deadline: Option<Instant>) -> Fold<'f> {
-        let Folder { ledger, limits, epoch, max_state_bytes, concurrency, .. } = self;
-        let (epoch, max_state_bytes, concurrency) = (*epoch, *max_state_bytes, *concurrency);
-        Fold { ledger, snapshot, limits, epoch, max_state_bytes, concurrency, mode, deadline }
+    fn fold_with<'f>(
+        &'f self,
+        snapshot: &'f Snapshot,
+        mode: Mode,
+        now: Timestamp,
+        deadline: Option<Instant>,
+    ) -> Fold<'f> {
+        let Folder { ledger, limits, epoch, horizon_days, max_state_bytes, concurrency, .. } = self;
+        let (epoch, horizon_days) = (*epoch, *horizon_days);
+        let (max_state_bytes, concurrency) = (*max_state_bytes, *concurrency);
+        Fold { ledger, snapshot, limits, epoch, horizon_days, max_state_bytes, concurrency, mode, now, deadline }
     }
 
     async fn fold_minutes(

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::engine::{Attempts, Fold, Mode};
+use super::parts::Parts;
 use super::piece;
-use super::state::{Leaf, Leaves, leaves};
+use super::state::{Leaf, Leaves, Listed, leaves};
 use super::write::Written;
 use crate::error::Error;
 use crate::ledger::{StateItem, WindowKey};
@@ -19,6 +20,7 @@ impl Fold<'_> {
     /// If something is missing again and again, if the deadline passes, or if someone must fix something first.
     pub(super) async fn fold_parent(&self, window: WindowKey, known: &Versions) -> Result<Leaves, Error> {
         let mut attempts = Attempts::new(self.deadline);
+        let mut is_complete = false;
         loop {
             let own = async { self.parts(&self.ledger.states(window, self.deadline).await?) };
             let children = async {
@@ -31,17 +33,17 @@ impl Fold<'_> {
                 attempts.lacks(|| format!("read the states of {window}: half of one is missing")).await?;
                 continue;
             };
-            let read = versions(&children);
-            let binding = own.leaves.values().filter(|_| self.mode != Mode::Forget);
-            let listed = binding.flat_map(|state| state.listed.leaves());
             // Rule R: never write a state from a reading that lacks what is known to exist.
-            let expected = known.iter().map(|(leaf, version)| (leaf, *version)).chain(listed);
-            if let Some((Leaf { window: child, part }, version)) =
-                expected.into_iter().find(|(leaf, version)| !has(&read, leaf, *version))
-            {
+            if let Some((Leaf { window: child, part }, version)) = self.lacking(&own, known, &versions(&children)) {
                 let lacks = || format!("fold {window}: version {version} of the state {child}/{part} is missing");
                 attempts.lacks(lacks).await?;
                 continue;
+            }
+            if own.versions.is_empty() && !is_complete {
+                is_complete = true;
+                if self.fold_uncounted(window, &children).await? {
+                    continue;
+                }
             }
             let (listed, totals) = piece::sum(window, &children);
             let own = match self.unless_current(own, &listed) {
@@ -53,6 +55,17 @@ impl Fold<'_> {
                 Written::Again => attempts.again(|| format!("write the state {window}: others write it, too")).await?,
             }
         }
+    }
+
+    /// A leaf that must exist and isn't in a reading of the windows below, with its version.
+    fn lacking<'l>(&self, own: &'l Parts, known: &'l Versions, read: &Versions) -> Option<(&'l Leaf, u64)> {
+        let binding = own.leaves.values().filter(|_| self.mode != Mode::Forget);
+        let listed = binding.flat_map(|state| state.listed.leaves());
+        let mut expected = known.iter().map(|(leaf, version)| (leaf, *version)).chain(listed);
+        // What a state of an earlier epoch lists may be as a restore has left it. What has expired isn't left by one.
+        let before = own.before.iter().flat_map(Listed::leaves).filter(|(leaf, _)| self.is_past(leaf.window));
+        let lacking = expected.find(|(leaf, version)| !has(read, leaf, *version));
+        lacking.or_else(|| before.into_iter().find(|(leaf, _)| !has(read, leaf, 1)))
     }
 }
 

@@ -18,7 +18,7 @@
 use std::collections::BTreeMap;
 
 use super::engine::{Fold, Mode};
-use super::state::{Leaves, State, halves};
+use super::state::{Leaves, Listed, State, halves, leaves_left};
 use crate::error::Error;
 use crate::ledger::StateItem;
 
@@ -31,6 +31,9 @@ pub(super) struct Parts {
     pub anew: BTreeMap<String, u64>,
     /// The versions of all items, also of those that nobody reads.
     pub versions: BTreeMap<String, u64>,
+    /// What a state of an earlier epoch stood for. It doesn't bind, but what is too old to be counted again and has expired since
+    /// can't be summed up again.
+    pub before: Vec<Listed>,
 }
 
 impl Parts {
@@ -52,8 +55,13 @@ impl Parts {
     }
 }
 
+/// How many versions are left out before that of a half that is written again because it was lost. Both halves are written about as
+/// often, but snapshots may have a later version of the lost one than any that is left.
+const SKIPPED: u64 = 1 << 16;
+
 impl Fold<'_> {
-    /// The parts among the items of a state. `None` if the halves of a split are missing, so that it must be read again.
+    /// The parts among the items of a state. `None` if the halves of a split are missing, so that it must be read again; one that
+    /// is forgotten is written anew.
     ///
     /// # Errors
     /// If an item is damaged, or if a newer release wrote it; not while states are rebuilt.
@@ -82,6 +90,10 @@ impl Fold<'_> {
             }
             match anew {
                 None if part.is_empty() => drop(parts.leaves.insert(part, State::default())),
+                None if self.mode == Mode::Forget => {
+                    let latest = parts.versions.values().copied().max().unwrap_or(0);
+                    parts.add_anew(part, self.next_version(latest) + SKIPPED);
+                }
                 None => return Ok(None),
                 Some(version) => {
                     let is_below = |other: &StateItem| other.part != part && other.part.starts_with(&part);
@@ -94,6 +106,11 @@ impl Fold<'_> {
                     }
                 }
             }
+        }
+        let is_earlier = parts.versions.get("").is_some_and(|version| *version < self.epoch << 48);
+        if is_earlier && self.mode != Mode::Forget {
+            let (leaves, _) = leaves_left(items, Mode::Rebuild)?;
+            parts.before.extend(leaves.into_values().map(|state| state.listed));
         }
         Ok(Some(parts))
     }

@@ -125,7 +125,7 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Proven, Error> {
-        let fold = self.fold_with(snapshot, Mode::Usual, deadline);
+        let fold = self.fold_with(snapshot, Mode::Usual, now, deadline);
         let mut proven = Proven::default();
         let mut states = fold.below(hour).await?;
         // What the minutes say about other hours. A window that ends later is proven then.

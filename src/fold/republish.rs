@@ -58,7 +58,7 @@ impl Folder {
         now: Timestamp,
         deadline: Option<Instant>,
     ) -> Result<Republished, Error> {
-        let leaves = self.fold_with(snapshot, Mode::Usual, deadline).stored(window).await?;
+        let leaves = self.fold_with(snapshot, Mode::Usual, now, deadline).stored(window).await?;
         let outdated = self.outdated(snapshot, window, leaves, |_| true, now, deadline).await?;
         self.update(snapshot, outdated, Duration::ZERO, deadline).await
     }
@@ -76,9 +76,13 @@ impl Folder {
     ) -> Result<Outdated, Error> {
         let keys = leaves.values().flat_map(|state| state.totals.keys()).filter(|key| is_compared(key));
         let keys: Vec<_> = keys.cloned().collect();
-        for state in leaves.values() {
-            for key in state.watches.keys().filter(|key| is_compared(key)) {
-                self.raise(snapshot, window, state, key, now, deadline).await?;
+        // Alerts of a window in which nothing more counts are missing because they have expired.
+        let is_past = self.fold_with(snapshot, Mode::Usual, now, deadline).is_past(window);
+        for state in leaves.values().filter(|_| !is_past) {
+            let watched: Vec<&GroupKey> = state.watches.keys().filter(|key| is_compared(key)).collect();
+            for chunk in watched.chunks(self.concurrency.max(1)) {
+                let raises = chunk.iter().map(|key| self.raise(snapshot, window, state, key, now, deadline));
+                futures::future::try_join_all(raises).await?;
             }
         }
         let windows = Windows::from([(window, Ok(leaves))]);

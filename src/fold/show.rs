@@ -6,7 +6,7 @@ use super::attributes::published;
 use super::engine::Mode;
 use super::raise::raised;
 use super::searched::searched_buckets;
-use super::state::{Listed, leaves};
+use super::state::{Listed, leaves_left};
 use super::totals::is_whole_group;
 use super::value::Value;
 use super::{Folder, Totals};
@@ -90,7 +90,7 @@ impl Folder {
         deadline: Option<Instant>,
     ) -> Result<Shown, Error> {
         let items = self.ledger.states(window, deadline).await?;
-        let read = leaves(&items, Mode::Usual)?.unwrap_or_default();
+        let (read, _) = leaves_left(&items, Mode::Usual)?;
         let listed =
             |page: &ReadPage| read.values().all(|state| state.listed.pages().any(|other| *other == page.reference));
         let mut shown = Shown::default();

@@ -203,12 +203,21 @@ pub(super) type Leaves = BTreeMap<String, State>;
 /// # Errors
 /// If an item is damaged, or if a newer release wrote it; not while states are rebuilt.
 pub(super) fn leaves(items: &[StateItem], mode: Mode) -> Result<Option<Leaves>, Error> {
-    let mut leaves = Leaves::new();
+    let (leaves, missing) = leaves_left(items, mode)?;
+    Ok(missing.is_empty().then_some(leaves))
+}
+
+/// The leaves that are left among the items of one window, and the halves of splits that are missing.
+///
+/// # Errors
+/// As for [`leaves`].
+pub(super) fn leaves_left(items: &[StateItem], mode: Mode) -> Result<(Leaves, Vec<String>), Error> {
+    let (mut leaves, mut missing) = (Leaves::new(), Vec::new());
     let mut open = vec![String::new()];
     while let Some(part) = open.pop() {
         match items.iter().find(|item| item.part == part) {
             None if part.is_empty() => drop(leaves.insert(part, State::default())),
-            None => return Ok(None),
+            None => missing.push(part),
             Some(StateItem { data: None, .. }) => open.extend(halves(&part)),
             Some(item @ StateItem { data: Some(data), .. }) => {
                 let state = State::of_item(item, data).or_else(|error| match mode {
@@ -219,7 +228,7 @@ pub(super) fn leaves(items: &[StateItem], mode: Mode) -> Result<Option<Leaves>, 
             }
         }
     }
-    Ok(Some(leaves))
+    Ok((leaves, missing))
 }
 
 /// How many buckets have pages, as far as the state of a minute knows: as many as there can be if a part of it is damaged.

@@ -105,27 +105,26 @@ impl Folder {
         now: Timestamp,
         (patience, deadline): (Duration, Option<Instant>),
     ) -> Result<Swept, Error> {
-        let fold = self.fold_with(snapshot, Mode::Usual, deadline);
+        let fold = self.fold_with(snapshot, Mode::Usual, now, deadline);
         let pages = self.page_names(minute, deadline).await?;
         let mut swept = Swept { pages: pages.len(), ..Swept::default() };
-        let keep_days = self.ledger.keep_days;
-        let is_old = is_expiring(minute, keep_days, now);
+        let own = WindowKey::minute(minute, self.ledger.zone);
+        let is_past = fold.is_past(own);
         // What is found can be folded until it expires. Later, the states that it was summed up into may be gone.
-        let is_too_old = is_old && (pages.is_empty() || is_expiring(minute, keep_days + 1, now));
+        let is_too_old = is_past && pages.is_empty() || is_expiring(minute, self.ledger.keep_days + 1, now);
         if is_too_old {
             swept.too_old.extend(fold.is_unlisted(minute, &pages).await?.then_some(minute));
         } else if !self.is_folded_soon(&fold, minute, &pages, patience).await? {
             swept.add(self.fold_again(&fold, minute, &pages, now).await?);
         }
-        let own = WindowKey::minute(minute, self.ledger.zone);
         let mut origins = fold.origins(own, depth).await?;
         let groups = origins.remove(&own).unwrap_or_default();
         let mut outdated = Outdated::default();
         for window in windows_above(snapshot, own) {
             let is_whole = is_whole(window, own, depth);
             if is_whole || !groups.is_empty() {
-                // A state outlives what it was summed up from.
-                let leaves = match is_old {
+                // A state outlives what it was summed up from, which may have been written while KEEP_DAYS was lower.
+                let leaves = match is_past {
                     true => fold.stored(window).await?,
                     false => fold.fold_parent(window, &Versions::new()).await?,
                 };
@@ -221,22 +220,25 @@ impl Fold<'_> {
     }
 
     /// Whether the state of a minute stands for these pages and for nothing that isn't found, and the states above it stand for
-    /// that.
+    /// that. A minute that is past may stand for more.
     async fn is_folded(&self, minute: Segment, pages: &[PageRef], found: &[PageRef]) -> Result<bool, Error> {
         let [pages, found] = [pages, found].map(|pages| pages.iter().copied().collect::<BTreeSet<PageRef>>());
         let window = WindowKey::minute(minute, self.ledger.zone);
-        let Some(below) = self.written(window).await? else {
+        // Other pages of a minute that is past may have expired, so its states can't be written again in a new epoch.
+        let is_past = self.is_past(window);
+        let fold = if is_past { Fold { epoch: 0, ..*self } } else { *self };
+        let Some(below) = fold.written(window).await? else {
             return Ok(false);
         };
         let listed = |state: &super::state::State| state.listed.pages().copied().collect::<BTreeSet<_>>();
-        let is_right = |listed: BTreeSet<PageRef>| pages.is_subset(&listed) && listed.is_subset(&found);
+        let is_right = |listed: BTreeSet<PageRef>| pages.is_subset(&listed) && (is_past || listed.is_subset(&found));
         if !below.values().all(|state| is_right(listed(state))) {
             return Ok(false);
         }
         let pieces = pieces_of(window, &below);
         let mut done = BTreeMap::from([(window, below)]);
         for parent in states_above(self.snapshot, window, &pieces) {
-            let Some(own) = self.written(parent).await? else {
+            let Some(own) = fold.written(parent).await? else {
                 return Ok(false);
             };
             let mut below = done.iter().filter(|(child, _)| parent.is_sum_of(**child));

@@ -26,5 +26,6 @@ pub use table::{
     ALERTS, AlertItem, Audit, CUT, CUTS, DEFINITIONS, LedgerTable, MAX_BUCKETS, PAGES, PageRef, ReadPage, Registered,
     SHOWN, STATES, StateItem, Swap,
 };
+pub(crate) use window_key::GRACE_DAYS;
 pub use window_key::{Level, WindowKey, is_expiring};
 pub use wire::{Damaged, Reader, Writer};

@@ -234,7 +234,7 @@ impl WindowKey {
 }
 
 /// Days that pages and states are kept beyond KEEP_DAYS.
-pub(super) const GRACE_DAYS: i64 = 7;
+pub(crate) const GRACE_DAYS: i64 = 7;
 
 impl fmt::Display for WindowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -262,8 +262,8 @@ async fn snapshots_that_have_expired_are_not_compared_and_not_repaired() {
     let text = run(&["prove", day, "--local", "--repair", "--author", "ann"]);
     assert!(text.code == Some(0) && !text.stdout.contains("written again"), "{text:?}");
     let expected = [
-        "snapshots = ledger, as far as snapshots haven't expired",
-        "1 window whose snapshots have expired: only states and pages compared",
+        "snapshots = ledger, as far as neither has expired",
+        "1 window whose snapshots or states have expired: not compared with each other",
         "1 window not compared: the snapshots have expired",
     ];
     assert!(expected.iter().all(|line| text.stdout.contains(line)), "{text:?}");
@@ -320,6 +320,40 @@ async fn regression_a_month_of_which_only_the_state_is_left_agrees() {
     let differences = [&proof["wrong_snapshot_count"], &proof["wrong_state_count"]];
     assert_eq!((code, &proof["counters"], differences), (Some(0), &json!(3), [&json!(0); 2]), "{proof:#}");
     assert!(proof["expired_minutes"].as_u64().unwrap() >= 28 * 24 * 60, "{proof:#}");
+}
+
+/// What was written before KEEP_DAYS was raised keeps its expiry: of a record, only the states of its day and month are left.
+#[tokio::test(flavor = "multi_thread")]
+async fn regression_what_expired_before_keep_days_was_raised_is_not_missing() {
+    let fixture = Fixture::new();
+    let second = recent() - 40 * 86_400;
+    let minute = minute_of(second);
+    let (day, hour) = (&minute[..10], &minute[..13]);
+    fixture.write("event.json", &event(&[order_at(1, "10", second)]));
+    let invoked = fixture.command(&["invoke", "event.json"]).env("HORIZON_DAYS", "36500").output().unwrap();
+    assert!(invoked.status.success(), "{invoked:?}");
+    {
+        let services = Services::start(Some(&fixture.0.path().join(".usage"))).unwrap();
+        let client = services.dynamodb_client(&sdk_config(None));
+        let mut items = client.scan().table_name("ledger").send().await.unwrap().items.unwrap_or_default();
+        let kept = [format!("{day}/"), format!("{}/", &day[..7])];
+        items.retain(|item| !kept.contains(item["sk"].as_s().unwrap()));
+        for item in items {
+            let delete = client.delete_item().table_name("ledger").key("pk", item["pk"].clone());
+            delete.key("sk", item["sk"].clone()).send().await.unwrap();
+        }
+    }
+    let run =
+        |arguments: &[&str]| -> Run { fixture.command(arguments).env("KEEP_DAYS", "90").output().unwrap().into() };
+    for (window, expired_windows) in [(day, 1), (hour, 1)] {
+        let proven = run(&["prove", window, "--local", "--json"]);
+        let proof: Value = serde_json::from_str(&proven.stdout).unwrap();
+        assert_eq!((proven.code, &proof["expired_minutes"]), (Some(0), &json!(60)), "{proof:#}");
+        assert_eq!(proof["expired_windows"], json!(expired_windows), "{proof:#}");
+    }
+    let snapshots = run(&["snapshots", "--json"]).stdout;
+    assert_eq!(run(&["ledger", "sweep", &minute, "--windows", "--local"]).code, Some(0));
+    assert_eq!(run(&["snapshots", "--json"]).stdout, snapshots);
 }
 
 /// The stream lost a change from 10 to 15.

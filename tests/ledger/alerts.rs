@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use laptop::emulators::{Fault, FaultPlan};
 use usage_aggregator::fold::{AlertState, Depth, MAX_STATE_BYTES, Mode, Notice};
+use usage_aggregator::ledger::WindowKey;
 use usage_aggregator::pipeline::TimeToLive;
 use usage_aggregator::pipeline::template::{ParsedText, Template};
 use usage_aggregator::time::Timestamp;
-use usage_aggregator::window::Window;
+use usage_aggregator::window::{Window, Zone};
 
 use crate::place::{Counted, MINUTE, Place, groups, minute_of, text, values};
 
@@ -389,4 +390,39 @@ async fn regression_limits_are_read_once_at_the_same_time_and_not_before_a_state
         results.push((alerted, counted));
     }
     assert!(results.iter().all(|result| *result == results[0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_sweep_looks_for_the_alerts_of_several_groups_at_once() {
+    let mut place = Place::with_windows(&[Window::Hour]);
+    place.alert("measure = \"orders\"\nwindow = \"hour\"\nlimit = 1");
+    let names: Vec<String> = (0..64).map(|number| format!("customer-{number}")).collect();
+    let records: Vec<_> = names.iter().zip(0..).map(|(name, number)| (number, name.as_str(), 0, 1)).collect();
+    assert_eq!(place.fold(&place.append(&records, 1).await).await.alerts, 64);
+    place.http.set_plan(FaultPlan::always("Query", Fault::Delay(std::time::Duration::from_millis(10))));
+    let (started, now) = (tokio::time::Instant::now(), Timestamp::from_seconds(MINUTE + 600).unwrap());
+    let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+    // 08:59, with which the snapshots of the hour are compared. Eight requests at once.
+    place.folder.sweep(snapshot, minute_of(2), Depth::Differences, now, None).await.unwrap();
+    let elapsed = started.elapsed().as_millis();
+    assert!((80..200).contains(&elapsed), "{elapsed} ms");
+}
+
+/// The state of a day was kept longer since KEEP_DAYS was raised, but its alerts weren't.
+#[tokio::test(start_paused = true)]
+async fn regression_alerts_that_have_expired_are_not_sent_again() {
+    let mut place = Place::with_windows(&[Window::Day, Window::Month]);
+    place.alert("measure = \"orders\"\nwindow = \"day\"\nlimit = 1");
+    place.fold(&place.append(&[(1, "a", -8 * 1_440, 1)], 1).await).await;
+    place.folder.ledger.keep_days = 90;
+    place.fold(&place.append(&[(2, "b", 0, 1)], 1).await).await;
+    assert_eq!(place.alerted(), ["a 1 1 fired", "b 1 1 fired"]);
+    place.expire(50 * 1_440);
+    assert_eq!(place.alerted(), ["b 1 1 fired"]);
+    let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+    let now = Timestamp::from_seconds(MINUTE + 50 * 86_400).unwrap();
+    let day = WindowKey::parse("2026-11-20", Zone::UTC).unwrap();
+    place.folder.republish(snapshot, day, now, None).await.unwrap();
+    place.folder.sweep(snapshot, minute_of(-8 * 1_440), Depth::Windows, now, None).await.unwrap();
+    assert_eq!(place.alerted(), ["b 1 1 fired"]);
 }

@@ -31,13 +31,17 @@ async fn a_minute_counts_each_record_once() {
 #[tokio::test(start_paused = true)]
 async fn a_fold_takes_eight_round_trips_and_the_snapshots() {
     let place = Place::new();
-    let notices = place.append(&[(1, "a", 0, 100)], 1).await;
-    place.http.set_plan(FaultPlan::none());
-    place.fold(&notices).await;
-    let operations: Vec<String> = place.http.calls().iter().map(|(call, _)| call.operation.clone()).collect();
-    let count = |name: &str| operations.iter().filter(|operation| *operation == name).count();
-    // Two queries and a write for each of four levels.
-    assert_eq!((count("Query"), count("PutItem"), count("UpdateItem")), (8, 4, 3), "{operations:?}");
+    // Two queries and a write for each of four levels. The first fold of a month looks for hours on its other days, from November 3 on:
+    // those of earlier days have expired.
+    for (number, minute, queries) in [(1, 0, 8 + 27), (2, -24 * 60, 8), (3, -24 * 60, 8)] {
+        let notices = place.append(&[(number, "a", minute, 100)], 1).await;
+        place.http.set_plan(FaultPlan::none());
+        place.fold(&notices).await;
+        let operations: Vec<String> = place.http.calls().iter().map(|(call, _)| call.operation.clone()).collect();
+        let count = |name: &str| operations.iter().filter(|operation| *operation == name).count();
+        let counted = (count("Query"), count("PutItem"), count("UpdateItem"));
+        assert_eq!(counted, (queries, 4, 3), "{operations:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -79,6 +79,7 @@ impl Place {
             usage: UsageTable { client, name: "usage".to_owned() },
             limits: Limits::default(),
             epoch: 0,
+            horizon_days: 18,
             max_state_bytes: MAX_STATE_BYTES,
             concurrency: 8,
         };

@@ -373,7 +373,7 @@ async fn history(seed: u64, tally: &mut Tally) {
     let counts = Counts { windows: windows[random.usize(0..windows.len())], zone };
     let mut place = Place::with_windows(counts.windows);
     place.set_zone(zone);
-    place.folder.ledger.keep_days = 60;
+    (place.folder.horizon_days, place.folder.ledger.keep_days) = (60, 60);
     place.folder.ledger.late_days = 40;
     let watched = counts.windows[random.usize(0..counts.windows.len())];
     place.alert(&format!("measure = \"orders\"\nwindow = \"{}\"\nlimit = 4\nat = [0.5, 1]", watched.name()));

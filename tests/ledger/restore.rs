@@ -1,6 +1,6 @@
 //! What a sweep heals after the ledger was restored, and what it publishes of a ledger that has expired in part.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use usage_aggregator::fold::{Depth, Mode};
 use usage_aggregator::ledger::{PageRef, WindowKey};
@@ -93,6 +93,28 @@ async fn the_ledger_holds_a_window_while_it_may_have_a_page_or_a_state_of_it() {
     }
 }
 
+/// What was written before KEEP_DAYS was raised has expired earlier.
+#[tokio::test(start_paused = true)]
+async fn regression_what_expired_before_keep_days_was_raised_is_not_held() {
+    let (place, now) = restored_after_a_raise().await;
+    let window = |text: &str| WindowKey::parse(text, Zone::UTC).unwrap();
+    for (text, is_held, has_lost) in [
+        // Of October, only the state of the month is left; of November 5, that of the day.
+        ("2026-10-20T08", false, true),
+        ("2026-11-05T08", false, true),
+        ("2026-11-05T09", false, false),
+        ("2026-11-28T08", true, true),
+        ("2027-01-16T08", true, false),
+    ] {
+        assert_eq!(place.folder.holds(window(text), now, None).await.unwrap(), is_held, "{text}");
+        assert_eq!(place.folder.has_lost(window(text), None).await.unwrap(), has_lost, "{text}");
+    }
+    place.append(&[(7, "a", -23 * 1_440 + 60, 7_000_000)], 1).await;
+    for (text, is_held) in [("2026-11-05", true), ("2026-11-05T09", true), ("2026-11-05T10", false)] {
+        assert_eq!(place.folder.holds(window(text), now, None).await.unwrap(), is_held, "{text}");
+    }
+}
+
 /// Deletes what has expired in the ledger after so many seconds, but no page of the first minute: DynamoDB takes its time.
 fn expire(place: &Place, now: Timestamp) {
     for item in place.items("ledger") {
@@ -177,6 +199,73 @@ async fn a_sweep_names_a_minute_whose_pages_have_expired_and_were_not_folded() {
         let snapshot = place.pipeline.snapshot.as_ref().unwrap();
         let swept = place.folder.sweep(snapshot, minute_of(0), Depth::Windows, now, None).await.unwrap();
         assert_eq!((swept.pages, swept.repaired, swept.too_old.len()), (1, 0, 0));
+    }
+}
+
+/// Everything in both tables.
+fn tables(place: &Place) -> BTreeMap<(String, String), Item> {
+    let items = place.items("ledger").into_iter().chain(place.items("usage"));
+    items.map(|item| ((text(&item, "pk"), text(&item, "sk")), item)).collect()
+}
+
+/// A place that counted on October 20, on November 5 and 20, and, after KEEP_DAYS had been raised from 18 to 90, on November 28
+/// and once more in the minute of November 20. Fifty days later, what has expired is gone, and the ledger is restored.
+async fn restored_after_a_raise() -> (Place, Timestamp) {
+    let mut place = Place::with_windows(&Window::ALL);
+    let before = [(1, "a", -39 * 1_440, 1), (2, "a", -23 * 1_440, 20), (3, "a", -8 * 1_440, 300)];
+    place.fold(&place.append(&before, 1).await).await;
+    place.folder.ledger.keep_days = 90;
+    place.fold(&place.append(&[(4, "a", 0, 4_000), (5, "a", -8 * 1_440, 50_000)], 1).await).await;
+    place.expire(50 * 1_440);
+    place.folder.epoch = 1;
+    (place, Timestamp::from_seconds(MINUTE + 50 * DAY).unwrap())
+}
+
+/// What was written before KEEP_DAYS was raised keeps its expiry, and what it was summed up into outlives it: of October, the month
+/// is left; of November 5, the day; of November 20, the second page of a minute.
+#[tokio::test(start_paused = true)]
+async fn regression_after_keep_days_was_raised_a_new_epoch_keeps_windows_whose_parts_have_expired() {
+    let (place, now) = restored_after_a_raise().await;
+    let sort_keys: BTreeSet<String> = place.states().into_keys().map(|(_, sort_key)| sort_key).collect();
+    let has = |window: &str| sort_keys.contains(&format!("{window}/"));
+    assert!(has("2026-10") && !has("2026-10-20") && has("2026-11-05") && !has("2026-11-05T08"), "{sort_keys:?}");
+    let (snapshot, before) = (place.pipeline.snapshot.as_ref().unwrap(), tables(&place));
+    for (minute, pages) in [(-39 * 1_440, 0), (-23 * 1_440, 0), (-8 * 1_440, 1), (-8 * 1_440 + 1, 0)] {
+        let swept = place.folder.sweep(snapshot, minute_of(minute), Depth::Windows, now, None).await.unwrap();
+        assert_eq!((swept.pages, swept.repaired, swept.too_old.len()), (pages, 0, 0), "{minute}");
+        assert!(tables(&place) == before, "the sweep of {minute} changed something");
+    }
+    // The total is written again in the new epoch, with everything.
+    let notices = place.append(&[(6, "a", 49 * 1_440, 600_000)], 1).await;
+    let folded = place.folder.fold(snapshot, &notices, now, None).await.unwrap();
+    assert_eq!((folded.settled, folded.error.map(|error| error.message)), (1, None));
+    let total = &place.snapshots()[&("a".to_owned(), "total".to_owned())];
+    assert_eq!((total.0, total.1, total.2 >= 1 << 48), (6, 654_321, true));
+}
+
+/// A page that was never folded is folded until it expires; but if what the state of its minute, or of its day, stood for has expired,
+/// neither becomes smaller.
+#[tokio::test(start_paused = true)]
+async fn regression_a_new_epoch_never_sums_up_again_what_has_expired() {
+    for minute in [-8 * 1_440, -23 * 1_440 + 60] {
+        let (place, now) = restored_after_a_raise().await;
+        let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+        place.append(&[(7, "a", minute, 7_000_000)], 1).await;
+        let of_days = |place: &Place| {
+            let states = place.states().into_iter();
+            states.filter(|((_, sort_key), _)| sort_key.len() <= "2026-11-05/".len()).collect::<BTreeMap<_, _>>()
+        };
+        let before = of_days(&place);
+        let sweep = || place.folder.sweep(snapshot, minute_of(minute), Depth::Windows, now, None);
+        let refused = sweep().await.unwrap_err();
+        assert!(refused.message.contains("is missing; see the runbook for a blocked fold"), "{minute}: {refused}");
+        let rebuilt = place.folder.rebuild(snapshot, minute_of(minute), Mode::Rebuild, now, None).await.unwrap_err();
+        assert!(rebuilt.message.contains("is missing"), "{minute}: {rebuilt}");
+        assert_eq!(of_days(&place), before, "{minute}");
+        // Somebody who has seen what is missing can forget it.
+        assert_eq!(place.folder.missing(snapshot, minute_of(minute), None).await.unwrap().len(), 1, "{minute}");
+        place.folder.rebuild(snapshot, minute_of(minute), Mode::Forget, now, None).await.unwrap();
+        assert_eq!(sweep().await.unwrap().repaired, 0, "{minute}");
     }
 }
 

@@ -371,6 +371,57 @@ async fn a_snapshot_of_many_measures_is_repaired_as_a_whole() {
     assert_eq!(values, ["1", "250", "449"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn regression_a_minute_that_has_lost_its_pages_and_its_state_can_be_forgotten() {
+    // Its hour lists the minute, or has no state either, and the day lists the hour. The other minute is of the same hour or day.
+    for (hours, other) in [(&[][..], 1), (&["2026-11-28T08/"][..], 8 * 60)] {
+        let place = Place::new();
+        let first = place.append(&[(1, "a", 0, 100)], 1).await;
+        place.fold(&first).await;
+        place.delete("ledger", "p#orders#2026-11-28T08:57#0", &format!("{:016x}", first[0].page.name));
+        place.delete("ledger", "s#orders#2026-11-28T08", "2026-11-28T08:57/");
+        hours.iter().for_each(|hour| place.delete("ledger", "s#orders#2026-11-28", hour));
+        let second = place.append(&[(2, "a", other, 5)], 1).await;
+        assert_eq!(place.fold(&second).await.settled, 0);
+        let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+        let rebuild = |minute, mode| place.folder.rebuild(snapshot, minute_of(minute), mode, now(), None);
+        assert!(rebuild(0, Mode::Rebuild).await.unwrap_err().message.contains("is missing"));
+        // Nothing lists these minutes.
+        let before = place.states();
+        for unused in [other + 1, 4 * 60, 24 * 60] {
+            assert_eq!((rebuild(unused, Mode::Forget).await.unwrap().repaired, place.states()), (0, before.clone()));
+        }
+        rebuild(0, Mode::Forget).await.unwrap();
+        assert_eq!((place.fold(&second).await.settled, place.month("a")), (1, (1, 5)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn regression_a_half_of_a_split_state_that_is_lost_can_be_forgotten() {
+    let windows = [("s#orders#2026-11-28T08", "2026-11-28T08:57/0"), ("s#orders#2026-11-28", "2026-11-28T08/0")];
+    for (key, half) in windows.into_iter().chain([("s#orders#2026-11", "2026-11-28/0")]) {
+        let place = place_that_splits().await;
+        assert_eq!(place.fold(&place.append(&[(4, "d", 0, 5)], 1).await).await.settled, 1);
+        assert!(place.states().contains_key(&(key.to_owned(), half.to_owned())), "{:?}", place.states());
+        let before = place.snapshots();
+        place.delete("ledger", key, half);
+        let other = place.append(&[(5, "a", 1, 7)], 1).await;
+        assert_eq!(place.fold(&other).await.settled, 0, "{half}");
+        let snapshot = place.pipeline.snapshot.as_ref().unwrap();
+        let missing = place.folder.missing(snapshot, minute_of(0), None).await.unwrap();
+        assert_eq!(missing[0], format!("the half {half} of a split state"), "{missing:?}");
+        let rebuild = |mode| place.folder.rebuild(snapshot, minute_of(0), mode, now(), None);
+        assert!(rebuild(Mode::Rebuild).await.unwrap_err().message.contains("is missing"), "{half}");
+        rebuild(Mode::Forget).await.unwrap();
+        assert_eq!((place.fold(&other).await.settled, day_of_a(&place)), (1, 107), "{half}");
+        for (group, (orders, cents, version)) in before {
+            let after = place.snapshots()[&group];
+            let expected = if group.0 == "a" { (orders + 1, cents + 7) } else { (orders, cents) };
+            assert!((after.0, after.1) == expected && after.2 >= version, "{half} {group:?}: {after:?}");
+        }
+    }
+}
+
 fn now() -> usage_aggregator::time::Timestamp {
     usage_aggregator::time::Timestamp::from_seconds(MINUTE + 600).unwrap()
 }

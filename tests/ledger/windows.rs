@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use usage_aggregator::fold::{Depth, Mode, Swept};
+use laptop::emulators::{Fault, FaultPlan};
+use usage_aggregator::fold::{Depth, Mode, Notice, Swept};
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::{Window, Zone};
 
@@ -177,6 +178,50 @@ async fn a_sweep_and_a_rebuild_write_a_week_again() {
     place.delete("usage", week["pk"].as_s().unwrap(), week["sk"].as_s().unwrap());
     assert_eq!(sweep(&place, 8 * DAY + 15 * 60 + 2, Depth::Differences).await.repaired, 1);
     assert_eq!(counted(&place), before);
+}
+
+/// A place that has counted four records by these windows, and counts all windows from now on. A fifth one isn't folded yet.
+async fn widened(before: &[Window]) -> (Place, Vec<Notice>) {
+    let mut place = Place::with_windows(before);
+    place.folder.ledger.keep_days = 40;
+    // Saturday 2026-10-31, and Tuesday the 10th, Wednesday the 25th, and Saturday the 28th of November.
+    let records = [(1, "a", -28 * DAY, 1), (2, "a", -18 * DAY, 20), (3, "a", -3 * DAY, 300), (4, "a", 0, 4_000)];
+    place.fold(&place.append(&records, 1).await).await;
+    place.count(&Window::ALL);
+    let notices = place.append(&[(5, "a", 1, 50_000)], 1).await;
+    (place, notices)
+}
+
+/// Before, nothing needed the states of days, or those of months. A fold that dies while it writes them is continued by the next one.
+#[tokio::test(start_paused = true)]
+async fn regression_windows_that_are_added_have_what_was_counted_before_in_hours_or_days() {
+    for before in [&[Window::Hour][..], &[Window::Hour, Window::Day], &[Window::Day, Window::Week]] {
+        let (mut write, mut is_done) = (0, false);
+        while !is_done {
+            write += 1;
+            let (place, notices) = widened(before).await;
+            let mut writes = 0;
+            place.http.set_plan(FaultPlan::new(move |call| {
+                writes += usize::from(call.operation == "PutItem");
+                if writes == write { Fault::CrashBefore } else { Fault::None }
+            }));
+            is_done = tokio::select! {
+                _ = place.try_fold(&notices) => true,
+                () = place.http.crashed() => false,
+            };
+            place.http.revive();
+            place.http.set_plan(FaultPlan::none());
+            let folded = place.fold(&notices).await;
+            assert_eq!((folded.settled, folded.error.map(|error| error.message)), (1, None), "{before:?} {write}");
+            let counted = counted(&place);
+            assert_eq!(counted[&key("day", "2026-11-28T00:00:00Z")], (2, 54_000), "{before:?} {write}");
+            assert_eq!(counted[&key("week", "2026-11-23T00:00:00Z")], (3, 54_300), "{before:?} {write}");
+            assert_eq!(counted[&key("month", "2026-11-01T00:00:00Z")], (4, 54_320), "{before:?} {write}");
+            assert_eq!(counted[&key("total", "2000-01-01T00:00:00Z")], (5, 54_321), "{before:?} {write}");
+            assert_eq!(sweep(&place, 0, Depth::Differences).await.repaired, 0, "{before:?} {write}");
+        }
+        assert!(write > 5, "{before:?} {write}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,7 +37,7 @@ pub(super) struct Cells {
     pub added_up: BTreeSet<WindowKey>,
     /// What the snapshots say.
     pub snapshots: Values,
-    /// The windows with counters whose snapshots have expired and may be gone, so that they aren't compared.
+    /// The windows with counters whose snapshots, or whose states, have expired and may be gone, so that they aren't compared.
     pub expired_windows: BTreeSet<WindowKey>,
     /// The records of the pages, without corrections.
     pub records: CountedRecords,
@@ -89,6 +89,22 @@ async fn had_usage(ledger: &Open, hour: WindowKey, now: Timestamp) -> anyhow::Re
     Ok(!states.with_context(|| format!("read the state of {window}"))?.is_empty())
 }
 
+/// Whether the function accepts no more records that count in a window. What was written before KEEP_DAYS was raised may have
+/// expired then, whatever it is now.
+fn is_past(ledger: &Open, window: WindowKey, now: Timestamp) -> bool {
+    let last = Segment::at(window.end() - 1 + ledger.folder.ledger.late_days * DAY_SECONDS);
+    is_expiring(last, ledger.folder.horizon_days, now)
+}
+
+/// Whether the minutes of an hour that has none have expired, although KEEP_DAYS says now that they are kept.
+async fn has_expired(ledger: &Open, hour: WindowKey, now: Timestamp) -> anyhow::Result<bool> {
+    let has_lost = async || {
+        let lost = ledger.folder.has_lost(hour, None).await;
+        lost.with_context(|| format!("read the states of {hour} and of the windows that it is in"))
+    };
+    Ok(is_past(ledger, hour, now) && has_lost().await?)
+}
+
 /// Reads the states and pages of a window.
 pub(super) async fn read(
     ledger: &Open,
@@ -118,18 +134,23 @@ pub(super) async fn read(
     for hour in hours(ledger, window, now) {
         let has_hour = |window: &&WindowKey| window.start() <= hour.start() && hour.start() < window.end();
         let within: Vec<WindowKey> = windows.iter().filter(has_hour).copied().collect();
-        if is_expiring(Segment::at(hour.start()), ledger.folder.ledger.keep_days, now) {
+        let is_old = is_expiring(Segment::at(hour.start()), ledger.folder.ledger.keep_days, now);
+        let minutes = if is_old { BTreeSet::new() } else { minutes(ledger, hour).await? };
+        if is_old || minutes.is_empty() && has_expired(ledger, hour, now).await? {
             cells.records.read_from = hour.end();
-            if had_usage(ledger, hour, now).await? {
+            if !is_old || had_usage(ledger, hour, now).await? {
                 cells.expired += 60;
                 incomplete.extend(within);
             }
             continue;
         }
-        for minute in minutes(ledger, hour).await? {
+        for minute in minutes {
             add_minute(ledger, minute, (hour, &within), &mut cells, &mut sums).await?;
         }
     }
+    let has_state: BTreeSet<WindowKey> = cells.states.keys().map(|cell| cell.window).collect();
+    let is_gone = |window: &&WindowKey| is_past(ledger, **window, now) && !has_state.contains(window);
+    cells.expired_windows.extend(incomplete.iter().filter(is_gone));
     cells.added_up = windows.difference(&incomplete).copied().collect();
     let is_compared = |cell: &Cell| {
         cells.added_up.contains(&cell.window)

@@ -201,7 +201,8 @@ async fn read(ledger: &Open, window: WindowKey, now: Timestamp) -> anyhow::Resul
     cells.snapshots = snapshots;
     let has_expired = |window: &WindowKey| window.span().is_some_and(|span| ledger.snapshot.has_expired(span, now));
     let counted = cells.states.keys().chain(cells.snapshots.keys()).map(|cell| cell.window);
-    cells.expired_windows = counted.filter(has_expired).collect();
+    let expired: Vec<WindowKey> = counted.filter(has_expired).collect();
+    cells.expired_windows.extend(expired);
     Ok(cells)
 }
 

@@ -21,7 +21,7 @@ impl Proof {
         )];
         parts.push(match self.wrong_snapshots.len() {
             0 if !self.cells.expired_windows.is_empty() => {
-                "snapshots = ledger, as far as snapshots haven't expired".to_owned()
+                "snapshots = ledger, as far as neither has expired".to_owned()
             }
             0 => "snapshots = ledger".to_owned(),
             wrong => format!(
@@ -32,7 +32,7 @@ impl Proof {
         });
         if !self.cells.expired_windows.is_empty() {
             let windows = counted(self.cells.expired_windows.len(), "window");
-            parts.push(format!("{windows} whose snapshots have expired: only states and pages compared"));
+            parts.push(format!("{windows} whose snapshots or states have expired: not compared with each other"));
         }
         parts.push(match self.wrong_states.len() {
             0 if self.cells.expired > 0 => {

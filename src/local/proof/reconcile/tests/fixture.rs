@@ -281,8 +281,9 @@ impl Fixture {
         let mut counted = CountedRecords::default();
         let ledger = super::super::corrections::ledger(&self.site()).unwrap();
         let usage = UsageTable { client: self.clients.dynamodb.clone(), name: "usage".to_owned() };
-        let (limits, epoch, concurrency) = (Limits::default(), 0, 1);
-        let folder = Folder { ledger, usage, limits, epoch, max_state_bytes: MAX_STATE_BYTES, concurrency };
+        let (limits, epoch, horizon_days, concurrency) = (Limits::default(), 0, 18, 1);
+        let max_state_bytes = MAX_STATE_BYTES;
+        let folder = Folder { ledger, usage, limits, epoch, horizon_days, max_state_bytes, concurrency };
         for minute in 0..60 {
             let read = folder.records(Segment::at(from + 60 * minute), Pages::All, None).await.unwrap();
             for record in read.records.into_iter().filter(|record| record.standing != Standing::Repeated) {
