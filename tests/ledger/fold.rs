@@ -8,7 +8,7 @@ use usage_aggregator::ledger::PageRef;
 use usage_aggregator::time::Timestamp;
 use usage_aggregator::window::Window;
 
-use crate::place::{MINUTE, Place, groups, id, lowered, minute_of};
+use crate::place::{Counted, MINUTE, Place, groups, id, lowered, minute_of};
 
 #[tokio::test(start_paused = true)]
 async fn a_minute_counts_each_record_once() {

@@ -150,7 +150,8 @@ impl Names {
         let minute = registered.page.minute;
         match is_expiring(minute, self.keep_days, self.now) {
             true => registered.is_put.then_some(true),
-            false => Some(self.found.contains(&(minute, registered.page.name))),
+            // The page may have expired, if KEEP_DAYS was lower when it was put.
+            false => Some(registered.is_put || self.found.contains(&(minute, registered.page.name))),
         }
     }
 }
