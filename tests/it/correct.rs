@@ -165,6 +165,9 @@ fn what_could_not_be_exact_is_refused_with_what_to_do() {
 #[test]
 fn regression_no_amount_is_added_to_a_measure_that_is_not_a_sum() {
     let fixture = Fixture::new();
+    let event = crate::repository().join("events/api-usage.json");
+    let run = fixture.run(&["invoke", "--pipeline", "api-usage", event.to_str().unwrap()]);
+    assert_eq!(run.code, Some(0), "{run:?}");
     let at = minute_of(recent());
     for measure in ["latency_ms", "latency_ms_max"] {
         let what = ["correct", "add", "--pipeline", "api-usage", "--entity", "acme", "--resource", "all", "--new"];

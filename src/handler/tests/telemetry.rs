@@ -1,15 +1,22 @@
 //! What telemetry collects of panics.
 
 use std::panic::catch_unwind;
+use std::sync::LazyLock;
 
-use tracing::Level;
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Level};
 
 use super::*;
 use crate::logs;
 use crate::telemetry::Settings;
 
+/// tracing remembers for each place in the code whether a subscriber wants it. While the process has a single subscriber, the
+/// thread that comes there first decides, and that may be one of another test, without any. This is a second one.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
+
 /// A telemetry that collects, but whose endpoint nobody serves.
 fn telemetry() -> Arc<Telemetry> {
+    LazyLock::force(&SECOND);
     let endpoint = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "http://127.0.0.1:9".to_owned());
     Telemetry::new(Settings::read(endpoint).unwrap().unwrap()).unwrap()
 }

@@ -77,7 +77,8 @@ fn aliases(field: &RecordField, record: &RecordSchema) -> Vec<String> {
     let mut aliases: Vec<String> = Vec::new();
     for alias in field.aliases.iter().map(|alias| alias.to_lowercase()) {
         let is_own = field.name.eq_ignore_ascii_case(&alias) || RESERVED.contains(&alias.as_str());
-        if !is_own && !aliases.contains(&alias) && !(can_be_null && is_field(&alias)) {
+        let is_read = is_own || aliases.contains(&alias) || can_be_null && is_field(&alias);
+        if !is_read {
             aliases.push(alias);
         }
     }

@@ -1,8 +1,8 @@
 //! The function that compacts the archive in a drill: its schedule, which Lambda retries as any asynchronous event, and what the
 //! template's filter counts in its log.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -14,6 +14,8 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Metadata, Subscriber};
 use usage_compact::Function;
+
+use crate::telemetry::site::SECOND;
 
 pub const NAME: &str = "close";
 /// `CompactSchedule`.
@@ -106,6 +108,7 @@ pub struct OverdueCount {
 impl OverdueCount {
     /// Counts the lines that this thread logs.
     pub fn start(metrics: Metrics, namespace: &'static str) -> DefaultGuard {
+        LazyLock::force(&SECOND);
         tracing::subscriber::set_default(OverdueCount { metrics, namespace })
     }
 }

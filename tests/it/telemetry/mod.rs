@@ -6,5 +6,5 @@ mod deployed;
 mod local;
 mod receiver;
 mod sampling;
-mod site;
+pub mod site;
 mod trace;

@@ -1,18 +1,22 @@
 //! The function with telemetry, on services in this process, which need no sockets: the only connections are the exports'.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use dynoxide::Database;
 use laptop::emulators::in_process::{self, Objects};
 use laptop::emulators::{FaultPlan, FaultyHttp};
 use serde_json::json;
-use tracing::Level;
-use tracing::subscriber::DefaultGuard;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
+use tracing::{Dispatch, Level};
 use usage_aggregator::config::Config;
 use usage_aggregator::handler::Handler;
 use usage_aggregator::logs;
 use usage_aggregator::telemetry::{Settings, Telemetry};
+
+/// tracing remembers for each place in the code whether a subscriber wants it. While the process has a single subscriber, the
+/// thread that comes there first decides, and that may be one of another test, without any. This is a second one.
+pub static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
 
 /// A sandbox of the function. While it exists, this thread's spans and log lines go to its telemetry.
 pub struct Site {
@@ -44,6 +48,7 @@ impl Site {
         variables.extend(more.iter().copied());
         let value = |name: &str| variables.get(name).map(|value| (*value).to_owned());
         let telemetry = Telemetry::new(Settings::read(value).unwrap().unwrap()).unwrap();
+        LazyLock::force(&SECOND);
         let collecting =
             tracing::subscriber::set_default(logs::observed(Level::INFO, std::io::sink, telemetry.layers()));
         let http = FaultyHttp::new(services(), FaultPlan::none());

@@ -107,9 +107,9 @@ impl LocalRun {
             }
             None => None,
         };
-        let checkpoints = kind.checkpoints(&source_name);
+        let mapping = parts(settings, stream, &source_name, kind.checkpoints(&source_name), function);
         LocalRun {
-            mapping: LocalMapping::open(parts(settings, stream, &source_name, checkpoints, function))?,
+            mapping: LocalMapping::open(mapping)?,
             destination: if destination.is_some() { local.on_failure.clone() } else { "none".to_owned() },
             fault_seed: local.fault_seed,
             retention: local.retention(),
