@@ -67,16 +67,16 @@ impl LocalRun {
         let variables = local.variables(options);
         let pipeline = variables.clone().with_metrics_sink("none").config()?.pipeline;
         let kind = control.reach.stream;
-        let source_name = local.source_name(&pipeline, kind)?;
+        let source = local.source_name(&pipeline, kind)?;
         let retries = if variables.value("REJECTED_RECORDS").as_deref() == Some("fail") { 10 } else { 200 };
         let settings = local.mapping.settings(kind.stream_kind(), &pipeline.name, retries)?;
         let folder = options.data.join(MAPPINGS);
-        local.refuse_other_stream(kind, &source_name, &folder)?;
+        local.refuse_other_stream(kind, &source, &folder)?;
         let place = Workplace::open_on(options, Uses::Everything, local.start(), local.ports()).await?;
         let site = archived::checked(&place.clients.s3, place.site(variables.clone()).await?).await?;
         std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
 
-        let request = StreamRequest { local, options, place: &place, site: &site, name: &source_name, folder: &folder };
+        let request = StreamRequest { local, options, place: &place, site: &site, name: &source, folder: &folder };
         let mut stream = request.open(kind).await?;
         let replicator = stream.replicator.take();
         let destination = target::destination(&local.on_failure, &place).await?;
@@ -107,16 +107,15 @@ impl LocalRun {
             }
             None => None,
         };
-        let mapping = parts(settings, stream, &source_name, kind.checkpoints(&source_name), function);
         LocalRun {
-            mapping: LocalMapping::open(mapping)?,
+            mapping: LocalMapping::open(parts(settings, stream, &source, kind.checkpoints(&source), function))?,
             destination: if destination.is_some() { local.on_failure.clone() } else { "none".to_owned() },
             fault_seed: local.fault_seed,
             retention: local.retention(),
             replicator: Mutex::new(replicator),
             place,
             site,
-            source_name,
+            source_name: source,
             kind,
             folding,
             variables,
