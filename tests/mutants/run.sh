@@ -30,7 +30,7 @@ failure() {
 # Which tests catch the mutant in the tree. The fastest come first.
 caught_by() {
     builds --workspace --test ledger || { echo "does not compile: see $log"; return 1; }
-    catches --workspace --test ledger -- rules:: refused_targets:: fold:: pipeline:: windows:: attributes:: alerts:: prove:: compact:: && { echo "caught by the ledger's tests: $(failure)"; return; }
+    catches --workspace --test ledger -- rules:: restore:: refused_targets:: fold:: pipeline:: windows:: attributes:: alerts:: prove:: compact:: && { echo "caught by the ledger's tests: $(failure)"; return; }
     builds --workspace --lib || { echo "does not compile: see $log"; return 1; }
     catches --workspace --lib -- usage:: plan:: && { echo "caught by the tests of counting: $(failure)"; return; }
     catches --workspace --test ledger -- exhaustive:: random:: indicators:: && { echo "caught by the schedules and histories: $(failure)"; return; }
