@@ -62,7 +62,7 @@ fn listing(window: WindowKey, shown: &Shown) -> String {
             table.add_row([
                 number(&bucket.to_string()),
                 text(&format!("{name:016x}")),
-                text(if kind.is_empty() { "usage" } else { kind }),
+                text(kind_of(kind)),
                 number(&generation.to_string()),
                 number(&groups.to_string()),
                 number(&records.to_string()),
@@ -111,11 +111,16 @@ fn all(group: &ShownGroup) -> impl Iterator<Item = &(String, Option<String>)> {
     group.values.iter().chain(&group.unpublished)
 }
 
+/// The kind of a page as it is shown. In the ledger, a page of usage has none.
+fn kind_of(kind: &str) -> &str {
+    if kind.is_empty() { "usage" } else { kind }
+}
+
 fn json(window: WindowKey, shown: &Shown) -> Value {
     let page = |page: &ShownPage| {
         let [kind, author, reason] = &page.kind;
         json!({
-            "bucket": page.bucket, "name": format!("{:016x}", page.name), "kind": kind, "author": author, "reason": reason,
+            "bucket": page.bucket, "name": format!("{:016x}", page.name), "kind": kind_of(kind), "author": author, "reason": reason,
             "generation": page.generation, "groups": page.groups, "records": page.records, "folded": page.is_folded,
         })
     };
