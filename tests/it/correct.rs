@@ -12,13 +12,12 @@ use laptop::emulators::{Services, sdk_config};
 use serde_json::{Value, json};
 use usage_aggregator::ledger::{LedgerTable, PageContent, PageKind, Registered, Signature};
 use usage_aggregator::usage::{CounterKey, Segment};
-use usage_aggregator::window::{Window, Zone};
 
 use crate::fixture::{Fixture, Run, event, order};
 use crate::local::Background;
 use crate::reconcile_stack::Deployed;
 use crate::redrive::lambda::listen;
-use crate::world::at;
+use crate::world::{at, ledger_in};
 
 /// 5 minutes past the hour, two hours ago, in seconds since the epoch.
 pub fn recent() -> i64 {
@@ -191,18 +190,7 @@ fn record(fixture: &Fixture, amount: &str) -> String {
 }
 
 fn ledger(services: &Services) -> LedgerTable {
-    let client = services.dynamodb_client(&sdk_config(None));
-    LedgerTable {
-        client,
-        name: "ledger".to_owned(),
-        pipeline: "orders".to_owned(),
-        buckets: 1,
-        id_bytes: 8,
-        keep_days: 18,
-        late_days: 0,
-        windows: Window::DEFAULT.to_vec(),
-        zone: Zone::UTC,
-    }
+    ledger_in(services.dynamodb_client(&sdk_config(None)), "ledger")
 }
 
 /// The pages of usage of the fixture's minutes, and all corrections.

@@ -9,12 +9,12 @@ use std::process::Command;
 use laptop::emulators::{Services, sdk_config};
 use serde_json::{Value, json};
 use usage_aggregator::decimal::Decimal;
-use usage_aggregator::ledger::{Column, LedgerTable, PageContent, PageKind};
+use usage_aggregator::ledger::{Column, PageContent, PageKind};
 use usage_aggregator::usage::{Cell, Segment};
-use usage_aggregator::window::{Window, Zone};
 
 use crate::fixture::{Fixture, Run, event, order, two_orders};
 use crate::readers::venv;
+use crate::world::ledger_in;
 
 /// A folder in which two orders of customer 7 are counted.
 pub(crate) fn counted() -> Fixture {
@@ -197,17 +197,7 @@ async fn corrections_are_rows_of_their_own_unless_they_were_taken_back() {
     let services =
         Services::start_on(Some(&fixture.0.path().join(".usage")), laptop::emulators::Ports::default()).unwrap();
     let client = services.dynamodb_client(&sdk_config(None));
-    let ledger = LedgerTable {
-        client,
-        name: "ledger".to_owned(),
-        pipeline: "orders".to_owned(),
-        buckets: 1,
-        id_bytes: 8,
-        keep_days: 18,
-        late_days: 0,
-        windows: Window::DEFAULT.to_vec(),
-        zone: Zone::UTC,
-    };
+    let ledger = ledger_in(client, "ledger");
     let minute = Segment::parse("2026-09-17T13:27").unwrap();
     let counted = ledger.pages(minute, 0..1, None).await.unwrap();
     let [page] = counted.as_slice() else { panic!("{counted:?}") };

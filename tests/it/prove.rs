@@ -297,6 +297,18 @@ fn an_hour_whose_pages_have_expired_has_no_gaps() {
     assert_eq!([&continuity["records"], &continuity["gap_count"]], [&json!(0); 2], "{proof:#}");
 }
 
+/// Deletes everything from the ledger but the items with these sort keys.
+async fn keep_only(fixture: &Fixture, kept: &[String]) {
+    let services = Services::start(Some(&fixture.0.path().join(".usage"))).unwrap();
+    let client = services.dynamodb_client(&sdk_config(None));
+    let mut items = client.scan().table_name("ledger").send().await.unwrap().items.unwrap_or_default();
+    items.retain(|item| !kept.contains(item["sk"].as_s().unwrap()));
+    for item in items {
+        let delete = client.delete_item().table_name("ledger").key("pk", item["pk"].clone());
+        delete.key("sk", item["sk"].clone()).send().await.unwrap();
+    }
+}
+
 /// The state of a month outlives the states of its days, and the pages.
 #[tokio::test(flavor = "multi_thread")]
 async fn regression_a_month_of_which_only_the_state_is_left_agrees() {
@@ -306,16 +318,7 @@ async fn regression_a_month_of_which_only_the_state_is_left_agrees() {
     fixture.write("event.json", &event(&[order_at(1, "10", second)]));
     let invoked = fixture.command(&["invoke", "event.json"]).env("HORIZON_DAYS", "36500").output().unwrap();
     assert!(invoked.status.success(), "{invoked:?}");
-    {
-        let services = Services::start(Some(&fixture.0.path().join(".usage"))).unwrap();
-        let client = services.dynamodb_client(&sdk_config(None));
-        let mut items = client.scan().table_name("ledger").send().await.unwrap().items.unwrap_or_default();
-        items.retain(|item| item["sk"].as_s().unwrap() != &format!("{month}/"));
-        for item in items {
-            let delete = client.delete_item().table_name("ledger").key("pk", item["pk"].clone());
-            delete.key("sk", item["sk"].clone()).send().await.unwrap();
-        }
-    }
+    keep_only(&fixture, &[format!("{month}/")]).await;
     let (code, proof) = prove(&fixture, month);
     let differences = [&proof["wrong_snapshot_count"], &proof["wrong_state_count"]];
     assert_eq!((code, &proof["counters"], differences), (Some(0), &json!(3), [&json!(0); 2]), "{proof:#}");
@@ -332,17 +335,7 @@ async fn regression_what_expired_before_keep_days_was_raised_is_not_missing() {
     fixture.write("event.json", &event(&[order_at(1, "10", second)]));
     let invoked = fixture.command(&["invoke", "event.json"]).env("HORIZON_DAYS", "36500").output().unwrap();
     assert!(invoked.status.success(), "{invoked:?}");
-    {
-        let services = Services::start(Some(&fixture.0.path().join(".usage"))).unwrap();
-        let client = services.dynamodb_client(&sdk_config(None));
-        let mut items = client.scan().table_name("ledger").send().await.unwrap().items.unwrap_or_default();
-        let kept = [format!("{day}/"), format!("{}/", &day[..7])];
-        items.retain(|item| !kept.contains(item["sk"].as_s().unwrap()));
-        for item in items {
-            let delete = client.delete_item().table_name("ledger").key("pk", item["pk"].clone());
-            delete.key("sk", item["sk"].clone()).send().await.unwrap();
-        }
-    }
+    keep_only(&fixture, &[format!("{day}/"), format!("{}/", &day[..7])]).await;
     let run =
         |arguments: &[&str]| -> Run { fixture.command(arguments).env("KEEP_DAYS", "90").output().unwrap().into() };
     for (window, expired_windows) in [(day, 1), (hour, 1)] {

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use usage_aggregator::clients::Clients;
 use usage_aggregator::config::Config;
 use usage_aggregator::handler::{Handler, Invocation};
-use usage_aggregator::ledger::{PAGES, PageContent, PageKind};
+use usage_aggregator::ledger::{LedgerTable, PAGES, PageContent, PageKind};
 use usage_aggregator::outcome::FoldOutcome;
 use usage_aggregator::time::Timestamp;
+use usage_aggregator::window::{Window, Zone};
 
 /// An item of a table.
 pub type StoredItem = HashMap<String, AttributeValue>;
@@ -229,6 +230,21 @@ pub fn rows(body: &[u8]) -> Vec<Row> {
         other => panic!("not a record: {other:?}"),
     };
     apache_avro::Reader::new(body).unwrap().map(|value| row(value.unwrap())).collect()
+}
+
+/// The ledger of the pipeline `orders` in a table.
+pub fn ledger_in(client: aws_sdk_dynamodb::Client, table: &str) -> LedgerTable {
+    LedgerTable {
+        client,
+        name: table.to_owned(),
+        pipeline: "orders".to_owned(),
+        buckets: 1,
+        id_bytes: 8,
+        keep_days: 18,
+        late_days: 0,
+        windows: Window::DEFAULT.to_vec(),
+        zone: Zone::UTC,
+    }
 }
 
 /// An invocation at `now` without a deadline.

@@ -16,11 +16,10 @@ use usage_aggregator::ledger::{LedgerTable, Page, PageKind, pages};
 use usage_aggregator::record::RecordId;
 use usage_aggregator::time::{DAY_SECONDS, Timestamp};
 use usage_aggregator::usage::{Addition, CounterKey, Effect, Group, Segment};
-use usage_aggregator::window::{Window, Zone};
 
 use super::drill::{LEDGER, SHARD};
 use crate::simulation::ledger_stream::page_of;
-use crate::world::{PageKey, notice};
+use crate::world::{PageKey, ledger_in, notice};
 
 /// The pages of the ledger, each of which is a record of its stream when it is put for the first time.
 #[derive(Clone)]
@@ -116,18 +115,7 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn new(http: SharedHttpClient, clock: Clock) -> Ledger {
-        let table = LedgerTable {
-            client: in_process::clients(http).dynamodb,
-            name: LEDGER.to_owned(),
-            pipeline: "orders".to_owned(),
-            buckets: 1,
-            id_bytes: 8,
-            keep_days: 18,
-            late_days: 0,
-            windows: Window::DEFAULT.to_vec(),
-            zone: Zone::UTC,
-        };
-        Ledger { table, clock }
+        Ledger { table: ledger_in(in_process::clients(http).dynamodb, LEDGER), clock }
     }
 
     /// Puts the pages of these orders soon.
