@@ -166,8 +166,9 @@ soak-live: .venv-bench/made ## run table, stream, mappings, and function for MIN
 exhaust: ## run every schedule of two and three folds and releases with CHANGES=3 changes of actor, and all of two and three recomputations
 	CHANGES=$(CHANGES) cargo test --profile soak --package laptop --test ledger -- exhaustive upgrade indicators::schedules --nocapture
 
-cost-table: ## print the units of append, fold, and indicators beside those of the usual ways
+cost-table: ## print the units of append, fold, and indicators beside those of the usual ways, and the processor time and memory of a fold
 	COST=1 cargo test --profile soak --package laptop --test ledger cost -- --nocapture
+	COST=1 cargo test --profile soak --package usage-aggregator --lib fold::cost -- --nocapture
 
 rejections: ## print how long rejected records hold up their shard, measured for DURATION=120 seconds of virtual time
 	REJECTIONS=$(DURATION) cargo test --profile soak --test it blocked_shard::quarantined -- --nocapture

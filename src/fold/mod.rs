@@ -8,6 +8,8 @@
 
 mod alert;
 mod attributes;
+#[cfg(test)]
+mod cost;
 mod distinct;
 mod engine;
 mod limits;

@@ -142,6 +142,7 @@ impl<'s> Lane<'s> {
             let NextStep { settled, discarded, pause, redeliver, split } = next;
             mapping.meter.add(|counts| counts.splits += u64::from(split));
             self.report(cause, redeliver.first(), pause);
+            settled.first().iter().for_each(|oldest| mapping.meter.count_acknowledged(mapping.age_ms(oldest)));
             self.shard.settle(&settled, Settlement::Processed)?;
             if let Some(discarded) = discarded {
                 self.discard(discarded).await?;
@@ -202,8 +203,7 @@ impl<'s> Lane<'s> {
             mapping.meter.count_failure(&FailureCause::TooLarge);
             return (Verdict::Failure(FailureResponse::None), Some(FailureCause::TooLarge));
         }
-        let age_micros = batch.records.last().map_or(0, |last| mapping.clock.now().micros() - last.created_at.micros());
-        let age_ms = u64::try_from(age_micros / 1_000).unwrap_or(0);
+        let age_ms = batch.records.last().map_or(0, |last| mapping.age_ms(last));
         let delivery = if batch.invocations > 0 { Delivery::Retry } else { Delivery::First };
         mapping.meter.count_delivery(batch.records.len(), age_ms, delivery);
         let delivering = Delivering { records: as_u64(batch.records.len()), retries: batch.invocations };

@@ -18,7 +18,7 @@ use crate::function::Function;
 use crate::meter::Meter;
 use crate::settings::{Settings, StartingPosition};
 use crate::shard::{REPORTED_FAILURES, ShardRun};
-use crate::source::{Page, PageEnd, Position, ReadError, Shard, Source};
+use crate::source::{Page, PageEnd, Position, ReadError, Shard, Source, SourceRecord};
 use crate::uuid::uuid;
 
 /// How often the stream's shards are listed.
@@ -212,6 +212,11 @@ impl Mapping {
 
     fn lock_checkpoints(&self) -> MutexGuard<'_, Checkpoints> {
         self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The age of a record, in milliseconds.
+    pub(crate) fn age_ms(&self, record: &SourceRecord) -> u64 {
+        u64::try_from((self.clock.now().micros() - record.created_at.micros()) / 1_000).unwrap_or(0)
     }
 
     /// A new request ID, which is a UUID.

@@ -53,6 +53,9 @@ pub struct Counts {
     pub iterator_age_ms: u64,
     /// The highest iterator age.
     pub iterator_age_max_ms: u64,
+    /// The highest age of a record when the function acknowledged it. Of the ledger's mapping, this is how long a snapshot took to
+    /// follow its page.
+    pub acknowledged_age_max_ms: u64,
     /// Reads of any shard, including those that returned no records.
     pub polls: u64,
     /// Reads that failed because the shard iterator had expired.
@@ -168,6 +171,11 @@ impl Meter {
             counts.iterator_age_ms = age_ms;
             counts.iterator_age_max_ms = counts.iterator_age_max_ms.max(age_ms);
         });
+    }
+
+    /// Counts records that the function has just acknowledged, the oldest of which has this age.
+    pub(crate) fn count_acknowledged(&self, age_ms: u64) {
+        self.add(|counts| counts.acknowledged_age_max_ms = counts.acknowledged_age_max_ms.max(age_ms));
     }
 
     pub(crate) fn count_failure(&self, cause: &FailureCause) {

@@ -17,6 +17,17 @@ async fn the_batching_window_begins_when_the_last_invocation_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_iterator_age_is_that_of_the_last_record_and_ends_before_the_invocation() {
+    let fixture = Fixture::new(|_, _| success());
+    for (number, seconds_ago) in [(1, 60), (2, 10)] {
+        fixture.stream.push("s", record(number, number, START_MICROS - seconds_ago * 1_000_000));
+    }
+    let counts = fixture.run_for(LONG).await;
+    assert_eq!(fixture.trace(), "[12]");
+    assert_eq!((counts.iterator_age_max_ms, counts.acknowledged_age_max_ms), (10_000, 60_001));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_holds_up_to_6_mb() {
     let fixture = Fixture::new(|_, _| success());
     for number in 1..=5 {

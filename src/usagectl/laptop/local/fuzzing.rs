@@ -24,7 +24,7 @@ impl ControlPort {
     /// If the system has no random numbers.
     pub fn new(port: u16, token: &str) -> anyhow::Result<ControlPort> {
         let faults = FaultInjector::new(FaultProfile::default(), 1);
-        let reach = Reach { stream: StreamChoice::Dynamodb, poison: true, in_process: true };
+        let reach = Reach { stream: StreamChoice::Dynamodb, counts: true, poison: true, in_process: true };
         let control = Control::new(faults, reach, Page::new(Tasks::new([]))?);
         let routes = behind_guard(control.routes(), port, token);
         Ok(ControlPort { control, routes })

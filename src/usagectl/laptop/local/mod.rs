@@ -260,8 +260,13 @@ impl Local {
 
     fn reach(&self, options: &Options) -> anyhow::Result<Reach> {
         let variables = self.variables(options).with_metrics_sink("none");
-        let stream = self.stream_choice(&variables.config()?.pipeline);
-        Ok(Reach { stream, poison: self.load.has_poison(), in_process: self.invoke.is_none() })
+        let pipeline = variables.config()?.pipeline;
+        Ok(Reach {
+            stream: self.stream_choice(&pipeline),
+            counts: pipeline.snapshot.is_some(),
+            poison: self.load.has_poison(),
+            in_process: self.invoke.is_none(),
+        })
     }
 
     /// Whether the run starts with empty data.

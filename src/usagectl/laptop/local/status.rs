@@ -224,6 +224,7 @@ fn mapping_tables(title: &str, failures_title: &str, counts: &Counts) -> Vec<Str
         ("Shards that no longer exist", counts.gone_shards),
         ("Reads of the stream that failed", counts.failed_reads),
         ("IteratorAge, maximum (ms)", counts.iterator_age_max_ms),
+        ("Age when acknowledged, maximum (ms)", counts.acknowledged_age_max_ms),
     ];
     let mut mapping = table::titled([title, ""]);
     let occurred = rows.into_iter().enumerate().filter(|(index, (_, value))| *index == 0 || *value > 0);

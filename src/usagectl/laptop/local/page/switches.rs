@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use crate::laptop::local::StreamChoice;
 
-    const REACH: Reach = Reach { stream: StreamChoice::Dynamodb, poison: true, in_process: true };
+    const REACH: Reach = Reach { stream: StreamChoice::Dynamodb, counts: true, poison: true, in_process: true };
 
     #[test]
     fn there_is_a_switch_for_every_fault() {
