@@ -168,7 +168,7 @@ exhaust: ## run every schedule of two and three folds and releases with CHANGES=
 
 cost-table: ## print the units of append, fold, and indicators beside those of the usual ways, and the processor time and memory of a fold
 	COST=1 cargo test --profile soak --package laptop --test ledger cost -- --nocapture
-	COST=1 cargo test --profile soak --package usage-aggregator --lib fold::cost -- --nocapture
+	COST=1 cargo test --profile soak --package usage-aggregator --lib fold::cost_tests -- --nocapture
 
 rejections: ## print how long rejected records hold up their shard, measured for DURATION=120 seconds of virtual time
 	REJECTIONS=$(DURATION) cargo test --profile soak --test it blocked_shard::quarantined -- --nocapture

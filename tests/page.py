@@ -320,7 +320,7 @@ def labels():
 
 
 def entities():
-    """With 80,000 entities, an event stays as small and the page as short as with ten."""
+    """With 80,000 entities, an event stays as small and the page as short as with ten. A name with a script is a text."""
     import boto3
     from botocore.config import Config
 
@@ -330,24 +330,32 @@ def entities():
         client = boto3.client("dynamodb", endpoint_url=run.environment["AWS_ENDPOINT_URL_DYNAMODB"], config=config, **keys)
         month = run.get("page/view")["at"][:7] + "-01T00:00:00Z"
 
-        def put(first):
+        def write(snapshots):
             number = lambda value: {"N": str(value)}
-            item = lambda entity: {
+            item = lambda entity, amount: {
                 "pk": {"S": f"CUSTOMER#{entity}"},
                 "sk": {"S": f"USAGE#orders#month#{month}"},
-                "amount": number(entity * 7919 % 80_000),
+                "amount": number(amount),
                 "orders": number(1),
             }
-            requests = [{"PutRequest": {"Item": item(entity)}} for entity in range(first, first + 25)]
+            requests = [{"PutRequest": {"Item": item(*snapshot)}} for snapshot in snapshots]
             client.batch_write_item(RequestItems={run.environment["USAGE_TABLE"]: requests})
+
+        def put(first):
+            write([(entity, entity * 7919 % 80_000) for entity in range(first, first + 25)])
+
+        hostile = "<img src=x onerror=document.title='forged'>"
+        write([(hostile, 80_001)])
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(put, range(0, 80_000, 25)))
         with opened(run) as watched:
-            watched.until_text("#usage-window", "80,000 groups")
+            watched.until_text("#usage-window", "80,001 groups")
             watched.drawn()
             assert watched.page.locator("#usage-rows tr").count() == 8
-            assert watched.page.inner_text("#usage-rows tr:first-child td.number") == "79,999"
+            assert watched.page.inner_text("#usage-rows tr:first-child th") == hostile
+            assert watched.page.locator("img").count() == 0 and watched.page.title() != "forged"
+            assert watched.page.inner_text("#usage-rows tr:nth-child(2) td.number") == "79,999"
             assert watched.page.evaluate("document.querySelectorAll('*').length") < 1_200
             assert watched.errors == [], watched.errors
         with urllib.request.urlopen(run.url + "page/view") as answer:

@@ -9,7 +9,7 @@
 mod alert;
 mod attributes;
 #[cfg(test)]
-mod cost;
+mod cost_tests;
 mod distinct;
 mod engine;
 mod limits;

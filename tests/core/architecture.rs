@@ -295,6 +295,28 @@ fn aws_clients_are_used_only_in_the_listed_files() {
     }
 }
 
+/// Nobody in the network of a laptop may reach what runs on it.
+#[test]
+fn every_port_is_opened_on_the_loopback_interface() {
+    // A random address of 127.0.0.0/8, of which another test checks that it is one.
+    const HIDDEN: &str = "(hidden, 0)";
+    let mut ports = 0;
+    for package in &PACKAGES {
+        for (path, code) in sources(package) {
+            for opened in code.split("TcpListener::bind(").skip(1) {
+                ports += 1;
+                let is_loopback = opened.starts_with("(Ipv4Addr::LOCALHOST, ") || opened.starts_with(HIDDEN);
+                assert!(is_loopback, "{}/{} opens another port", package.folder, path.display());
+            }
+            let has_other = ["UdpSocket", "TcpSocket", "UnixListener", "0.0.0.0", "UNSPECIFIED"]
+                .iter()
+                .find(|word| code.contains(**word));
+            assert_eq!(has_other, None, "{}/{}", package.folder, path.display());
+        }
+    }
+    assert!(ports >= 5, "{ports} ports were found");
+}
+
 #[test]
 fn pure_files_are_synchronous() {
     let is_pure = |name: &str| PURE.contains(&name) || name.starts_with("decode/") || name.starts_with("pipeline/");

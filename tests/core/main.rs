@@ -12,5 +12,6 @@
 
 mod architecture;
 mod calls;
+mod documents;
 mod golden;
 mod hostile;

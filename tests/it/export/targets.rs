@@ -119,6 +119,19 @@ fn a_server_that_asks_for_a_long_pause_is_named_and_nothing_is_lost() {
 }
 
 /// A server that stores events as Lago does: a batch with a known event, or with one that isn't valid, is refused as a whole.
+/// The place that a server names would get the events, and with another scheme or host, the API key.
+#[test]
+fn a_redirect_is_not_followed() {
+    let fixture = recent(1);
+    let elsewhere = Server::start(|_, _| success("openmeter"));
+    let location: &str = format!("location: {}/api/v1/events\r\n", elsewhere.url).leak();
+    let server = Server::start(move |_, _| Reply::Status(307, location, String::new()));
+    let run = sent(&fixture, "openmeter", &server, &[]);
+    assert_ne!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("307"), "{run:?}");
+    assert_eq!((server.take().len(), elsewhere.take().len()), (1, 0));
+}
+
 fn lago(stored: &'static Mutex<Vec<String>>, invalid: &'static str) -> Server {
     Server::start(move |request, _| {
         let mut stored = stored.lock().unwrap();

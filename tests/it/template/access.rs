@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::code::{actions, conditional, statements};
-use super::{file, members, properties, template};
+use super::{file, members, properties, resources, template};
 
 /// The statements with this Sid, each with the condition under which it is there.
 fn by_sid(role: &str, policy: &str, sid: &str) -> Vec<(Option<&'static str>, &'static Value)> {
@@ -68,6 +68,25 @@ fn keys_are_used_through_the_services_that_need_them_only() {
         }
     }
     assert_eq!(keys, 4);
+}
+
+#[test]
+fn every_bucket_blocks_public_access_and_accepts_tls_only() {
+    let policies = resources("AWS::S3::BucketPolicy");
+    for (bucket, properties) in resources("AWS::S3::Bucket") {
+        let block = ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"];
+        let block: Value = block.iter().map(|setting| ((*setting).to_owned(), json!(true))).collect();
+        assert_eq!(properties["PublicAccessBlockConfiguration"], block, "{bucket}");
+        let everything = json!([{ "Fn::GetAtt": [bucket, "Arn"] }, { "Fn::Sub": format!("${{{bucket}.Arn}}/*") }]);
+        let denies = json!({
+            "Sid": "OnlyByTls", "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": everything,
+            "Condition": { "Bool": { "aws:SecureTransport": "false" } },
+        });
+        let of_bucket = policies.iter().find(|(_, policy)| policy["Bucket"] == json!({ "Ref": bucket }));
+        let (_, policy) = of_bucket.unwrap_or_else(|| panic!("{bucket} has no policy"));
+        let statements = members(&policy["PolicyDocument"]["Statement"]);
+        assert!(statements.contains(&&denies), "{bucket}: {statements:#?}");
+    }
 }
 
 /// The policies that lead people to the source, and the fold function that reads limits, could not use the key of an existing table.

@@ -259,14 +259,9 @@ impl Local {
     }
 
     fn reach(&self, options: &Options) -> anyhow::Result<Reach> {
-        let variables = self.variables(options).with_metrics_sink("none");
-        let pipeline = variables.config()?.pipeline;
-        Ok(Reach {
-            stream: self.stream_choice(&pipeline),
-            counts: pipeline.snapshot.is_some(),
-            poison: self.load.has_poison(),
-            in_process: self.invoke.is_none(),
-        })
+        let pipeline = self.variables(options).with_metrics_sink("none").config()?.pipeline;
+        let (stream, counts) = (self.stream_choice(&pipeline), pipeline.snapshot.is_some());
+        Ok(Reach { stream, counts, poison: self.load.has_poison(), in_process: self.invoke.is_none() })
     }
 
     /// Whether the run starts with empty data.

@@ -113,3 +113,26 @@ async fn download(client: &aws_sdk_s3::Client, bucket: &str, key: &str) -> anyho
     file.rewind().with_context(writing)?;
     Ok(Some(file))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_manifest_reaches_no_file_outside_of_the_folders_of_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let export = folder.path().join("export");
+        std::fs::create_dir_all(export.join("data")).unwrap();
+        std::fs::write(export.join("data").join("items.json.gz"), "items").unwrap();
+        for secret in [folder.path().join("secret"), export.join("secret")] {
+            std::fs::write(secret, "secret").unwrap();
+        }
+        let store = Store::Folder(export);
+        let absolute = folder.path().join("secret").display().to_string();
+        for key in ["../secret", "../../secret", "AWSDynamoDB/1/data/../../secret", "secret", &absolute, "/etc/passwd"]
+        {
+            assert!(store.data(key).await.unwrap().is_none(), "{key}");
+        }
+        assert!(store.data("AWSDynamoDB/1/data/items.json.gz").await.unwrap().is_some());
+    }
+}
