@@ -344,7 +344,7 @@ def entities():
         def put(first):
             write([(entity, entity * 7919 % 80_000) for entity in range(first, first + 25)])
 
-        hostile = "<img src=x onerror=document.title='forged'>"
+        hostile = "<img src=x onerror=alert(1)>"
         write([(hostile, 80_001)])
 
         with ThreadPoolExecutor(8) as pool:
@@ -354,7 +354,7 @@ def entities():
             watched.drawn()
             assert watched.page.locator("#usage-rows tr").count() == 8
             assert watched.page.inner_text("#usage-rows tr:first-child th") == hostile
-            assert watched.page.locator("img").count() == 0 and watched.page.title() != "forged"
+            assert watched.page.locator("img").count() == 0
             assert watched.page.inner_text("#usage-rows tr:nth-child(2) td.number") == "79,999"
             assert watched.page.evaluate("document.querySelectorAll('*').length") < 1_200
             assert watched.errors == [], watched.errors

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Upgrades under load: builds the function of an earlier revision, and lets both binaries serve one ledger, in shares that change every few
-# seconds, forth and back, the current one with a higher generation of the pipeline. Meanwhile, processes of both, and the whole local run,
+# seconds, back and forth, the current one with a higher generation of the pipeline. Meanwhile, processes of both, and the whole local run,
 # are killed as tests/kill.sh does it, whose environment variables it takes. Finally checks that every record was counted once.
 # usage: upgrade.sh REVISION
 set -euo pipefail
