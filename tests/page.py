@@ -354,7 +354,7 @@ def entities():
             watched.drawn()
             assert watched.page.locator("#usage-rows tr").count() == 8
             assert watched.page.inner_text("#usage-rows tr:first-child th") == hostile
-            assert watched.page.locator("img").count() == 0
+            assert watched.page.locator("#usage-rows img").count() == 0
             assert watched.page.inner_text("#usage-rows tr:nth-child(2) td.number") == "79,999"
             assert watched.page.evaluate("document.querySelectorAll('*').length") < 1_200
             assert watched.errors == [], watched.errors

@@ -120,7 +120,7 @@ def draw(samples, path, title):
     minutes = [one["seconds"] / 60 for one in samples]
     rate = [(b["processed"] - a["processed"]) / (b["seconds"] - a["seconds"]) for a, b in zip(samples, samples[1:])]
     figure, axes = plot.subplots(4, 1, figsize=(9, 9), sharex=True, constrained_layout=True)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, fontsize=9)
     axes[0].plot(minutes[1:], rate, linewidth=0.8)
     axes[0].set_ylabel("records/s")
     for name, label in (("age_ms", "source"), ("fold_age_ms", "ledger")):
@@ -163,7 +163,7 @@ def main():
         for message, count in messages.most_common():
             print(f"{count:8,} {message}")
         if options.plot:
-            draw(samples, options.plot, f"{options.load}, {options.rate:,} records/s, {options.minutes:g} minutes, {options.faults}")
+            draw(samples, options.plot, f"{options.load}, {options.rate:,} records/s, {options.minutes:g} minutes\nfaults: {options.faults}")
         for finding in found:
             print(f"soak_live.py: {finding}", file=sys.stderr)
         sys.exit(1 if found else 0)

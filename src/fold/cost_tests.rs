@@ -1,6 +1,7 @@
 //! What a fold costs apart from its requests: processor time and memory. `make cost-table` prints both.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use super::distinct::Minute;
 use super::state::{Listed, State};
@@ -56,7 +57,8 @@ fn page(number: u64, entities: u64) -> Page {
 fn timed<T>(stages: &mut Vec<(&'static str, f64)>, name: &'static str, stage: impl FnOnce() -> T) -> T {
     let before = processor_nanos();
     let result = stage();
-    stages.push((name, (processor_nanos() - before) as f64 / 1e6));
+    let taken = Duration::from_nanos(processor_nanos() - before);
+    stages.push((name, taken.as_secs_f64() * 1e3));
     result
 }
 
@@ -95,12 +97,12 @@ fn the_pages_of_a_minute_count_each_record_once() {
         let day = sum(&hour);
         [sum(&day), hour, day]
     });
-    let mebibytes = (resident_kib("VmHWM") - before) as f64 / 1024.0;
+    let mebibytes = (resident_kib("VmHWM") - before) / 1024;
     if is_whole {
         let all: f64 = stages.iter().map(|(_, milliseconds)| milliseconds).sum();
         println!("Processor time of a fold of {seconds},000 records of {entities} entities: {all:.0} ms");
         stages.iter().for_each(|(name, milliseconds)| println!("  {name}: {milliseconds:.1} ms"));
-        println!("Memory beside the pages as they are stored: {mebibytes:.0} MiB");
+        println!("Memory beside the pages as they are stored: {mebibytes} MiB");
     }
     let month = State::read(1, &parents[0], Zone::UTC).unwrap().totals;
     let orders = |totals: &Totals| -> i64 {

@@ -183,7 +183,7 @@ fn regression_the_documented_key_policy_is_enough_for_every_service() {
     assert_eq!(allowed("cloudwatch."), ["kms:Decrypt", "kms:GenerateDataKey*"]);
     assert_eq!(allowed("events."), ["kms:Decrypt", "kms:GenerateDataKey*"]);
     // The budget publishes to no topic, so it needs no key.
-    let notified = super::resources("AWS::Budgets::Budget")[0].1["NotificationsWithSubscribers"].to_string();
+    let notified = resources("AWS::Budgets::Budget")[0].1["NotificationsWithSubscribers"].to_string();
     assert!(notified.contains(r#""SubscriptionType":"EMAIL""#) && !notified.contains("SNS"), "{notified}");
     assert!(allowed("budgets.").is_empty());
     let root =

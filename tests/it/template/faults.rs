@@ -141,6 +141,8 @@ fn small_files_stay_in_standard_and_old_ones_expire_by_parameter() {
     let all = properties("ArchiveBucket")["LifecycleConfiguration"]["Rules"].to_string();
     assert_eq!(all.matches(r#""Fn::If":["ExpiresArchive",{"ExpirationInDays""#).count(), 2, "{all}");
     assert_eq!(rule("expire-compacted")["ExpirationInDays"]["Ref"], "ArchiveExpireDays");
+    let prefixes = ["expire", "expire-compacted"].map(|id| &rule(id)["Prefix"]["Fn::Sub"][0]);
+    assert_eq!(prefixes, ["${Prefix}/avro/", "${Prefix}/parquet/"]);
 }
 
 /// CloudFormation replaces a budget whose subscribers change, and creates the new one first: with a name of its own, that failed, and
