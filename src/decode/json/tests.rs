@@ -86,6 +86,17 @@ fn escapes_and_surrogate_pairs_are_resolved() {
 }
 
 #[test]
+fn every_escape_of_one_letter_is_resolved_as_serde_json_does() {
+    for byte in b' '..=b'~' {
+        let text = format!(r#""\{}""#, char::from(byte));
+        match serde_json::from_str::<Json>(&text) {
+            Ok(expected) => assert_eq!(read(&text), Ok(expected), "{text}"),
+            Err(_) => assert!(read(&text).is_err(), "{text}"),
+        }
+    }
+}
+
+#[test]
 fn numbers_keep_every_digit_and_follow_the_grammar() {
     let digits = "123456789012345678901234567890123456789";
     assert_eq!(Reader::new(digits).number().unwrap(), digits);
