@@ -233,3 +233,17 @@ fn the_documents_count_the_alarms_that_there_are() {
         "{metrics}"
     );
 }
+
+/// With these sinks, nothing that the function measures reaches CloudWatch, so alarms on it would never have data.
+#[test]
+fn alarms_on_own_metrics_need_a_sink_that_cloudwatch_gets() {
+    let parts = |condition: &str| template()["Conditions"][condition]["Fn::And"].as_array().unwrap();
+    for sink in ["none", "otlp"] {
+        let is_another = json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "MetricsSink" }, sink] }] });
+        assert!(parts("WatchesOwn").contains(&is_another), "{sink}: {:?}", parts("WatchesOwn"));
+    }
+    for condition in ["WatchesFoldMetrics", "WatchesArchiveProof"] {
+        assert!(parts(condition).contains(&json!({ "Condition": "WatchesOwn" })), "{condition}");
+    }
+    assert_eq!(template()["Resources"]["FoldAge"]["Condition"], "WatchesFoldMetrics");
+}
