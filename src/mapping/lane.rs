@@ -142,7 +142,9 @@ impl<'s> Lane<'s> {
             let NextStep { settled, discarded, pause, redeliver, split } = next;
             mapping.meter.add(|counts| counts.splits += u64::from(split));
             self.report(cause, redeliver.first(), pause);
-            settled.first().iter().for_each(|oldest| mapping.meter.count_acknowledged(mapping.age_ms(oldest)));
+            if let Some(oldest) = settled.first() {
+                mapping.meter.count_acknowledged(mapping.age_ms(oldest));
+            }
             self.shard.settle(&settled, Settlement::Processed)?;
             if let Some(discarded) = discarded {
                 self.discard(discarded).await?;

@@ -17,7 +17,7 @@ async fn the_batching_window_begins_when_the_last_invocation_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_iterator_age_is_that_of_the_last_record_and_ends_before_the_invocation() {
+async fn the_iterator_age_is_that_of_the_last_record_and_the_acknowledged_age_that_of_the_first() {
     let fixture = Fixture::new(|_, _| success());
     for (number, seconds_ago) in [(1, 60), (2, 10)] {
         fixture.stream.push("s", record(number, number, START_MICROS - seconds_ago * 1_000_000));
